@@ -1,0 +1,104 @@
+//! The one error type: what was wrong with a call, decided before anything was written.
+
+use core::fmt;
+
+/// Says why a call was refused.
+///
+/// Every check stands at the door of a public function: when one of these comes back, no output has
+/// been written and no state has changed. What is wrong with *data* (NaN, infinities) is not an
+/// error; each operation documents the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A slice has the wrong number of elements.
+    Length {
+        /// The number of elements that the other arguments ask for.
+        expected: usize,
+        /// The number of elements that came.
+        found: usize,
+    },
+    /// A length is not a multiple of the size that divides it.
+    Multiple {
+        /// The size that must divide the length.
+        of: usize,
+        /// The length that came.
+        found: usize,
+    },
+    /// A cache, ring or stack is full, or an index lies beyond its end.
+    Capacity {
+        /// The number of entries that it holds.
+        limit: usize,
+    },
+    /// A parameter lies outside its domain.
+    Domain(Parameter),
+    /// The processor lacks the instruction set that was asked for.
+    Unsupported,
+}
+
+/// Names the parameter that an [`Error::Domain`] speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Parameter {
+    /// The factor on the logits: finite.
+    Scale,
+    /// The bound of a soft cap: finite and positive.
+    Softcap,
+    /// The base of the rotary frequencies: finite and greater than one.
+    Base,
+    /// The number of rotated elements: even and at most the head dimension.
+    RotaryDim,
+    /// A position: below 2^31.
+    Position,
+    /// The head dimension: positive.
+    HeadDim,
+    /// The numbers of heads: the query heads are a positive multiple of the key/value heads.
+    Heads,
+    /// The width of a window: positive.
+    Window,
+    /// The small number added under the root of a normalization: finite and positive.
+    Epsilon,
+    /// The shape of a matrix: positive rows and columns whose product fits.
+    Shape,
+    /// The distance between rows or elements: rows must not overlap.
+    Stride,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Length { expected, found } => {
+                write!(f, "expected {expected} elements, found {found}")
+            }
+            Self::Multiple { of, found } => write!(f, "length {found} is not a multiple of {of}"),
+            Self::Capacity { limit } => write!(f, "only {limit} entries fit"),
+            Self::Domain(parameter) => write!(f, "{parameter}"),
+            Self::Unsupported => f.write_str("this processor lacks that instruction set"),
+        }
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scale => "the scale must be finite",
+            Self::Softcap => "the soft cap must be finite and positive",
+            Self::Base => "the base must be finite and greater than one",
+            Self::RotaryDim => "the rotary dimension must be even and at most the head dimension",
+            Self::Position => "a position must lie below 2^31",
+            Self::HeadDim => "the head dimension must be positive",
+            Self::Heads => "the query heads must be a positive multiple of the key/value heads",
+            Self::Window => "the window must be positive",
+            Self::Epsilon => "epsilon must be finite and positive",
+            Self::Shape => "a matrix needs positive rows and columns whose product fits",
+            Self::Stride => "the strides must keep rows apart",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// Checks that `found` elements are what the other arguments ask for.
+#[inline]
+pub(crate) const fn check_len(expected: usize, found: usize) -> Result<(), Error> {
+    if expected == found { Ok(()) } else { Err(Error::Length { expected, found }) }
+}

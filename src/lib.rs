@@ -1,0 +1,15 @@
+//! suanzi
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(feature = "std")]
+extern crate std;
+mod cpu;
+mod error;
+mod math;
+pub mod probability;
+mod scalar;
+mod simd;
+pub mod storage;
+pub use cpu::{Cpu, Level};
+pub use error::{Error, Parameter};
+pub use scalar::Scalar;

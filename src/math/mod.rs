@@ -1,0 +1,3 @@
+//! Elementary functions on vectors.
+
+pub(crate) mod exp;

@@ -1,0 +1,2 @@
+//! Maps from logits to the probability simplex.
+pub mod softmax;

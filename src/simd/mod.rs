@@ -1,0 +1,104 @@
+//! The narrow vector contract that every kernel is written against.
+//!
+//! An [`Isa`] is a token: holding one proves that its instructions may run. [`Lanes`] is a vector of
+//! that instruction set's native width, with only the operations that kernels use; each says what it
+//! does with NaN, signed zero and the ends of the range, so that every implementor gives the same
+//! bits. Two files implement the contract: `one.rs` with a single lane and no dependency, for
+//! microcontrollers, and `wide.rs` over the vector library, in a portable and a fused arithmetic.
+//! `order.rs` fixes in which order sums are taken, `stream.rs` what a pass over a row reads and
+//! writes.
+
+pub(crate) mod dot;
+mod one;
+pub(crate) mod order;
+pub(crate) mod stream;
+#[cfg(feature = "simd")]
+mod wide;
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+pub(crate) use one::One;
+pub(crate) use stream::LANES;
+#[cfg(feature = "simd")]
+pub(crate) use wide::Wide;
+
+use crate::scalar::Scalar;
+
+/// An instruction set and an arithmetic, as a zero-sized token.
+pub trait Isa: Copy + 'static {
+    /// The vector of `f32`.
+    type F32: Lanes<Element = f32, Isa = Self>;
+    /// The vector of `f64`.
+    type F64: Lanes<Element = f64, Isa = Self>;
+    /// Whether [`Lanes::mul_add`] rounds once and kernels may sum in native widths. Results then
+    /// hold their error bound and no longer the portable order.
+    const FUSED: bool;
+}
+
+/// A vector of one instruction set.
+///
+/// Arithmetic is IEEE 754 to nearest, ties to even; subnormal numbers are kept.
+pub trait Lanes:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The element type.
+    type Element: Scalar;
+    /// The token.
+    type Isa: Isa;
+    /// One truth value a lane.
+    type Mask: Copy;
+    /// The number of lanes: 1, 2, 4, 8 or 16.
+    const LANES: usize;
+
+    /// Returns a vector with every lane equal to `value`.
+    fn splat(isa: Self::Isa, value: Self::Element) -> Self;
+    /// Loads the first [`Self::LANES`] elements; NaN if there are fewer.
+    fn load(isa: Self::Isa, x: &[Self::Element]) -> Self;
+    /// Stores to the first [`Self::LANES`] elements; nothing if there are fewer.
+    fn store(self, x: &mut [Self::Element]);
+    /// Returns `self * b + c`: two roundings in the portable arithmetic, one in the fused.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+    /// Returns `self * b + c` where `self * b` is exact, so that one rounding and two agree: fused
+    /// wherever the instruction set can, with the same bits everywhere.
+    fn exact_mul_add(self, b: Self, c: Self) -> Self;
+    /// Returns the greater lane of the two. NaN in `other` gives NaN; with NaN in `self` the result
+    /// is unspecified, as is the sign of a zero when both are zero.
+    fn max(self, other: Self) -> Self;
+    /// Returns the lesser lane of the two, with the rules of [`Self::max`].
+    fn min(self, other: Self) -> Self;
+    /// Clears the sign, of NaN too.
+    fn abs(self) -> Self;
+    /// Returns the magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// Returns the square root, correctly rounded; NaN below zero.
+    fn sqrt(self) -> Self;
+    /// Compares; false where either side is NaN.
+    fn lt(self, other: Self) -> Self::Mask;
+    /// Compares; false where either side is NaN.
+    fn le(self, other: Self) -> Self::Mask;
+    /// Compares; false where either side is NaN, true for zeros of either sign.
+    fn eq(self, other: Self) -> Self::Mask;
+    /// Returns `yes` where the mask is set, else `no`; bits pass unchanged.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// Returns the lanes that are set in both masks.
+    fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Returns the lanes that are set in either mask.
+    fn or(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Returns whether any lane is set.
+    fn any(mask: Self::Mask) -> bool;
+    /// Shifts the representation left by the mantissa's width. For `MAGIC + BIAS + k`, with integer
+    /// k in the range of normal exponents, that is 2^k.
+    fn exponent_from_magic(self) -> Self;
+    /// Returns the lanes whose representation has bit `bit` set. For `MAGIC + k` with integer k,
+    /// bit 0 is the parity of k. `bit` lies below the mantissa's width.
+    fn bit(self, bit: u32) -> Self::Mask;
+    /// Clears the lower half of the mantissa, so that products of two such numbers are exact.
+    fn upper_half(self) -> Self;
+    /// Splits a positive normal number into m in [sqrt(1/2), sqrt(2)) and k with `self = m * 2^k`.
+    fn split_exponent(self) -> (Self, Self);
+}

@@ -1,0 +1,147 @@
+//! One lane and no dependency: the path of microcontrollers, and the reference for every other.
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+use num_traits::{One as _, WrappingAdd, WrappingSub, Zero};
+
+use super::{Isa, Lanes};
+use crate::scalar::Scalar;
+
+/// The instruction set with one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct One;
+
+impl Isa for One {
+    type F32 = Lane<f32>;
+    type F64 = Lane<f64>;
+    const FUSED: bool = false;
+}
+
+/// A vector of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<T>(T);
+
+macro_rules! operator {
+    ($trait:ident, $method:ident) => {
+        impl<T: Scalar> $trait for Lane<T> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self(self.0.$method(other.0))
+            }
+        }
+    };
+}
+operator!(Add, add);
+operator!(Sub, sub);
+operator!(Mul, mul);
+operator!(Div, div);
+
+impl<T: Scalar> Neg for Lane<T> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
+    type Element = T;
+    type Isa = One;
+    type Mask = bool;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn splat(_: One, value: T) -> Self {
+        Self(value)
+    }
+    #[inline(always)]
+    fn load(_: One, x: &[T]) -> Self {
+        Self(x.first().copied().unwrap_or(T::NAN))
+    }
+    #[inline(always)]
+    fn store(self, x: &mut [T]) {
+        if let Some(first) = x.first_mut() {
+            *first = self.0;
+        }
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        self * b + c
+    }
+    #[inline(always)]
+    fn exact_mul_add(self, b: Self, c: Self) -> Self {
+        self * b + c
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if self.0 > other.0 { self } else { other }
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        if self.0 < other.0 { self } else { other }
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        Self(T::with_bits(self.0.bits() & !T::SIGN | sign.0.bits() & T::SIGN))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(self.0.root())
+    }
+    #[inline(always)]
+    fn lt(self, other: Self) -> bool {
+        self.0 < other.0
+    }
+    #[inline(always)]
+    fn le(self, other: Self) -> bool {
+        self.0 <= other.0
+    }
+    #[inline(always)]
+    fn eq(self, other: Self) -> bool {
+        self.0 == other.0
+    }
+    #[inline(always)]
+    fn select(mask: bool, yes: Self, no: Self) -> Self {
+        if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn and(a: bool, b: bool) -> bool {
+        a && b
+    }
+    #[inline(always)]
+    fn or(a: bool, b: bool) -> bool {
+        a || b
+    }
+    #[inline(always)]
+    fn any(mask: bool) -> bool {
+        mask
+    }
+    #[inline(always)]
+    fn exponent_from_magic(self) -> Self {
+        Self(T::with_bits(self.0.bits() << T::MANTISSA as usize))
+    }
+    #[inline(always)]
+    fn bit(self, bit: u32) -> bool {
+        self.0.bits() >> bit as usize & T::Bits::one() != T::Bits::zero()
+    }
+    #[inline(always)]
+    fn upper_half(self) -> Self {
+        Self(T::with_bits(self.0.bits() & T::UPPER_HALF))
+    }
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        let bits = self.0.bits();
+        let shifted = bits.wrapping_add(&(T::ONE_BITS - T::SQRT_HALF_BITS));
+        let exponent = shifted >> T::MANTISSA as usize | T::INTEGERS_FROM.bits();
+        let mantissa = bits.wrapping_add(&T::ONE_BITS).wrapping_sub(&(shifted & T::ABOVE_MANTISSA));
+        (
+            Self(T::with_bits(mantissa)),
+            Self(T::with_bits(exponent) - (T::INTEGERS_FROM + T::BIAS)),
+        )
+    }
+}
