@@ -64,11 +64,10 @@ impl ExpTable for f64 {
 /// exp(x - center) * 2^(SHIFT - exponent), for the x of one row.
 #[derive(Clone, Copy)]
 pub(crate) struct ScaledExp<V: Lanes> {
-    /// What is subtracted from x, exactly: zero, or the row's maximum where that is large.
+    /// What the caller subtracts from x, exactly: zero, or the row's maximum where that is large.
     pub(crate) center: V::Element,
     /// The integer N nearest to (m - center) / ln 2.
     pub(crate) exponent: V::Element,
-    shift: V,
     floor: V,
     magic: V,
 }
@@ -89,27 +88,27 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
         Self {
             center,
             exponent,
-            shift: V::splat(isa, center),
             floor: V::splat(isa, (exponent - V::Element::FLOOR) * ln2),
             magic: V::splat(isa, magic),
         }
     }
 
-    /// Returns the scaled exponential of `x`. NaN gives NaN; minus infinity a term that vanishes.
+    /// Returns the scaled exponential of `d`, the logit less the center. NaN gives NaN; minus
+    /// infinity a term that vanishes.
     ///
     /// Error: below 0.9 ULP.
     #[inline(always)]
-    pub(crate) fn of(&self, isa: V::Isa, x: V) -> V {
-        let d = self.floor.max(x - self.shift);
+    pub(crate) fn of(&self, isa: V::Isa, d: V) -> V {
+        let d = self.floor.max(d);
         let (r, scale) = self.reduce(isa, d);
         finish(isa, r, scale)
     }
 
-    /// Returns the scaled exponential of `x + low`, where `low` is the rounding error that came with
-    /// `x`. Where `x` is not finite, `low` is not looked at.
+    /// Returns the scaled exponential of `d + low`, where `low` is the rounding error that came with
+    /// `d`. Where `d` is not finite, `low` is not looked at.
     #[inline(always)]
-    pub(crate) fn of_sum(&self, isa: V::Isa, x: V, low: V) -> V {
-        let d = self.floor.max(x - self.shift);
+    pub(crate) fn of_sum(&self, isa: V::Isa, d: V, low: V) -> V {
+        let d = self.floor.max(d);
         let low = V::select(self.floor.lt(d), low, V::splat(isa, V::Element::ZERO));
         let (r, scale) = self.reduce(isa, d);
         finish(isa, r + low, scale)

@@ -5,7 +5,7 @@
 //! 2. Sixteen lanes of eight consecutive rows, 128 elements, are a group. In each lane the eight
 //!    terms of a group are added as a tree: ((0+1) + (2+3)) + ((4+5) + (6+7)).
 //! 3. Each lane adds up its groups in order, with the rounding error of every addition carried in a
-//!    second sum (Knuth's TwoSum), so that the error does not grow with the length.
+//!    second sum (Dekker's Fast2Sum), so that the error does not grow with the length.
 //! 4. The sixteen lanes join as a tree: lane j takes lane j + 8, then j + 4, j + 2, j + 1; first the
 //!    sums, then the errors, then one addition joins the two.
 //! 5. Elements beyond the end count as the neutral element, which adds exactly.
@@ -18,7 +18,7 @@ use super::stream::{GROUP, LANES, ROWS, Rows, Stream, Tail};
 use crate::scalar::sealed::Compute;
 
 /// Replaces each element of the stream by `map` of it and returns the sum of the results, in the
-/// portable order.
+/// portable order. The results must not be negative (NaN and infinity pass).
 ///
 /// `map(v, at)` maps the elements from index `at` on, one a lane; it may be called with lanes beyond
 /// the end, whose results are not used.
@@ -181,21 +181,15 @@ fn tree<V: Lanes>(t: [V; ROWS]) -> V {
     ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
 }
 
-/// Adds `term` to `sum` and what the addition loses to `error` (TwoSum).
+/// Adds `term` to `sum` and what the addition loses to `error` (Fast2Sum).
+///
+/// For terms that are not negative the loss is exact unless the term exceeds the sum; that can
+/// happen only while the sum at least doubles, and then costs less than one rounding in all.
 #[inline(always)]
 fn carry<V: Lanes>(sum: &mut V, error: &mut V, term: V) {
-    let (s, e) = two_sum(*sum, term);
+    let s = *sum + term;
+    *error = *error + (term - (s - *sum));
     *sum = s;
-    *error = *error + e;
-}
-
-/// Returns the rounded sum and its exact error (Knuth's TwoSum).
-#[inline(always)]
-pub(crate) fn two_sum<V: Lanes>(a: V, b: V) -> (V, V) {
-    let s = a + b;
-    let b_virtual = s - a;
-    let a_virtual = s - b_virtual;
-    (s, (a - a_virtual) + (b - b_virtual))
 }
 
 /// Joins the sixteen lanes as a tree.
