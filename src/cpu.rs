@@ -76,7 +76,10 @@ impl Default for Cpu {
     /// Returns the best instruction set of this processor, in the portable order.
     #[inline]
     fn default() -> Self {
-        Self { repr: Repr::detect(), fused: false }
+        Self {
+            repr: Repr::detect(),
+            fused: false,
+        }
     }
 }
 
@@ -85,7 +88,10 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub const fn scalar() -> Self {
-        Self { repr: Repr::One, fused: false }
+        Self {
+            repr: Repr::One,
+            fused: false,
+        }
     }
 
     /// Returns the best instruction set of this processor with fused arithmetic.
@@ -95,7 +101,10 @@ impl Cpu {
     #[inline]
     #[must_use]
     pub fn fused() -> Self {
-        Self { repr: Repr::detect(), fused: true }
+        Self {
+            repr: Repr::detect(),
+            fused: true,
+        }
     }
 
     /// Returns the executor of one level, in the portable order.
@@ -104,13 +113,20 @@ impl Cpu {
     ///
     /// [`Error::Unsupported`] if this processor, or this build of the crate, lacks the level.
     pub fn with(level: Level) -> Result<Self, Error> {
-        let repr = if level == Level::Scalar { Some(Repr::One) } else { Repr::detect().at(level) };
-        repr.map(|repr| Self { repr, fused: false }).ok_or(Error::Unsupported)
+        let repr = if level == Level::Scalar {
+            Some(Repr::One)
+        } else {
+            Repr::detect().at(level)
+        };
+        repr.map(|repr| Self { repr, fused: false })
+            .ok_or(Error::Unsupported)
     }
 
     /// Lists the levels that run here, [`Level::Scalar`] first.
     pub fn levels() -> impl Iterator<Item = Level> {
-        Level::ALL.into_iter().filter(|&level| Self::with(level).is_ok())
+        Level::ALL
+            .into_iter()
+            .filter(|&level| Self::with(level).is_ok())
     }
 
     /// Returns the level.
@@ -161,7 +177,11 @@ impl Repr {
     #[inline]
     fn detect() -> Self {
         let level = fearless::Level::try_detect().unwrap_or(fearless::Level::baseline());
-        if level.is_fallback() { Self::One } else { Self::Wide(level) }
+        if level.is_fallback() {
+            Self::One
+        } else {
+            Self::Wide(level)
+        }
     }
 
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]

@@ -100,5 +100,9 @@ impl core::error::Error for Error {}
 /// Checks that `found` elements are what the other arguments ask for.
 #[inline]
 pub(crate) const fn check_len(expected: usize, found: usize) -> Result<(), Error> {
-    if expected == found { Ok(()) } else { Err(Error::Length { expected, found }) }
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Error::Length { expected, found })
+    }
 }

@@ -8,7 +8,10 @@ use crate::simd::Isa;
 ///
 /// Sealed. Generic user code meets it through its supertrait [`num_traits::Float`]; the crate itself
 /// never calls the methods of that trait that may resolve to the platform's own library.
-pub trait Scalar: num_traits::Float + Debug + Default + Send + Sync + 'static + sealed::Compute {}
+pub trait Scalar:
+    num_traits::Float + Debug + Default + Send + Sync + 'static + sealed::Compute
+{
+}
 
 impl Scalar for f32 {}
 impl Scalar for f64 {}

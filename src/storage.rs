@@ -9,7 +9,10 @@ use crate::scalar::Scalar;
 /// Sealed. `f32` and `f64` are kept as they are; [`F16`] and [`Bf16`] halve the memory, `i8` takes a
 /// quarter of it and needs a scale that its owner keeps (a row of a matrix, a vector of a cache).
 /// Nothing is computed in these types: a load widens exactly, a store rounds once to nearest even.
-pub trait Stored<T: Scalar>: Copy + fmt::Debug + Default + Send + Sync + 'static + sealed::Widen<T> {}
+pub trait Stored<T: Scalar>:
+    Copy + fmt::Debug + Default + Send + Sync + 'static + sealed::Widen<T>
+{
+}
 
 impl Stored<Self> for f32 {}
 impl Stored<Self> for f64 {}
@@ -143,7 +146,11 @@ impl F16 {
         // The exponent is rebiased by an exact multiplication, which normalizes subnormal numbers too.
         let finite = (f32::from_bits(magnitude) * f32::from_bits((254 - 15) << 23)).to_bits();
         let special = magnitude | 0x7f80_0000;
-        let magnitude = if magnitude >= 0x0f80_0000 { special } else { finite };
+        let magnitude = if magnitude >= 0x0f80_0000 {
+            special
+        } else {
+            finite
+        };
         f32::from_bits(magnitude | (bits & 0x8000) << 16)
     }
 

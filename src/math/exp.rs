@@ -41,7 +41,13 @@ impl ExpTable for f32 {
     // 15 bits each: exact for |k| < 2^9. They miss ln 2 by 2^-35.8.
     const LN2_HI: Self = 0.693_145_75;
     const LN2_LO: Self = 1.428_590_6e-6;
-    const EXP: &'static [Self] = &[0.00138145387995, 0.00836874514475, 0.0416683908162, 0.166665203987, 0.499999934319];
+    const EXP: &'static [Self] = &[
+        0.00138145387995,
+        0.00836874514475,
+        0.0416683908162,
+        0.166665203987,
+        0.499999934319,
+    ];
     const CENTERED: Self = 220.0;
     const SHIFT: Self = 60.0;
     const FLOOR: Self = 184.0;
@@ -53,9 +59,17 @@ impl ExpTable for f64 {
     const LN2_HI: Self = 0.693_147_180_559_662_956_511_601_805_687;
     const LN2_LO: Self = 2.823_529_056_303_557_877_869_396_834_48e-13;
     const EXP: &'static [Self] = &[
-        2.5000018853083341953e-8, 2.7630306255647857359e-7, 2.7557586803847070697e-6, 0.000024801492949617070769,
-        0.00019841269505773806997, 0.0013888888943759984011, 0.008333333333494977261, 0.041666666666529728134,
-        0.16666666666666411508, 0.50000000000000106688];
+        2.5000018853083341953e-8,
+        2.7630306255647857359e-7,
+        2.7557586803847070697e-6,
+        0.000024801492949617070769,
+        0.00019841269505773806997,
+        0.0013888888943759984011,
+        0.008333333333494977261,
+        0.041666666666529728134,
+        0.16666666666666411508,
+        0.50000000000000106688,
+    ];
     const CENTERED: Self = 1400.0;
     const SHIFT: Self = 120.0;
     const FLOOR: Self = 1140.0;
@@ -128,7 +142,11 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
 /// Returns the center and the exponent of a row with greatest finite logit `max`.
 #[inline(always)]
 pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
-    let center = if max > T::CENTERED || max < -T::CENTERED { max } else { T::ZERO };
+    let center = if max > T::CENTERED || max < -T::CENTERED {
+        max
+    } else {
+        T::ZERO
+    };
     let exponent = ((max - center) * T::LOG2_E + T::MAGIC) - T::MAGIC;
     (center, exponent)
 }
@@ -144,7 +162,10 @@ fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
 #[inline(always)]
 pub(crate) fn horner<V: Lanes>(isa: V::Isa, coefficients: &[V::Element], x: V) -> V {
     let mut coefficients = coefficients.iter();
-    let mut p = V::splat(isa, coefficients.next().copied().unwrap_or(V::Element::ZERO));
+    let mut p = V::splat(
+        isa,
+        coefficients.next().copied().unwrap_or(V::Element::ZERO),
+    );
     for &c in coefficients {
         p = p.mul_add(x, V::splat(isa, c));
     }

@@ -1,2 +1,134 @@
 //! Maps from logits to the probability simplex.
-pub mod softmax;
+//!
+//! Every map of this room is a [`ProbabilityMap`]: a small `Copy` value with its parameters and its
+//! executor, applied to one row or to many. What happens to a raw logit before a map sees it (scale,
+//! soft cap, mask) is said once, by [`Logits`].
+//!
+//! # What happens when
+//!
+//! | row | softmax | log-softmax | logsumexp |
+//! |---|---|---|---|
+//! | empty | nothing | nothing | -inf |
+//! | one finite element | 1 | 0 | the element |
+//! | some -inf, or masked | exactly 0 there | -inf there | they do not count |
+//! | all -inf, or all masked | all 0 | all -inf | -inf |
+//! | k elements +inf | 1/k there, 0 elsewhere | -ln k there, -inf elsewhere | +inf |
+//! | any NaN that is not masked | all NaN | all NaN | NaN |
+//! | ties | equal inputs give equal outputs | the same | |
+//!
+//! A masked value is never read into a result, not even a NaN. Output NaN is always the positive
+//! quiet NaN without payload.
+
+mod log_softmax;
+mod log_sum_exp;
+mod logits;
+mod softmax;
+
+pub use log_softmax::LogSoftmax;
+pub use log_sum_exp::LogSumExp;
+pub use logits::{Logits, Mask};
+pub use softmax::Softmax;
+
+use crate::Error;
+use crate::error::check_len;
+
+/// A map from rows of logits to rows of probabilities or their logarithms.
+///
+/// `X` is the buffer, and says where the work is done: `[f32]`, `[f64]`, `[F16]` or `[Bf16]` in host
+/// memory. Implementors check every length before they write, accept empty rows, and write each
+/// output from its own row alone.
+pub trait ProbabilityMap<X: ?Sized> {
+    /// Maps one row in place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if a mask has another length than the row.
+    fn map_in_place(&self, x: &mut X) -> Result<(), Error>;
+
+    /// Maps one row into another buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if `out` or a mask has another length than `x`.
+    fn map(&self, x: &X, out: &mut X) -> Result<(), Error>;
+
+    /// Maps consecutive rows of `row` elements in place.
+    ///
+    /// A mask may have the length of one row, and then applies to each, or of all rows together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Multiple`] if the length of `x` is not a multiple of `row` (`row` may be zero only
+    /// where `x` is empty), [`Error::Length`] if a mask has neither length.
+    fn map_rows(&self, x: &mut X, row: usize) -> Result<(), Error>;
+}
+
+/// Where the rows of a strided array lie.
+///
+/// Element j of row i is element `i * row_stride + j * stride` of the array. A tensor's rows along
+/// any axis have this form: the last axis with `stride` 1, the first of a matrix with `row_stride`
+/// 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// The number of rows.
+    pub count: usize,
+    /// The elements of a row.
+    pub len: usize,
+    /// The distance from one row's start to the next.
+    pub row_stride: usize,
+    /// The distance from one element of a row to the next.
+    pub stride: usize,
+}
+
+impl Rows {
+    /// Returns the least length of an array that holds these rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] with [`Parameter::Stride`](crate::Parameter::Stride) if elements of
+    /// different rows or positions would share a place, or the extent exceeds `usize`.
+    pub const fn extent(self) -> Result<usize, Error> {
+        let bad = Err(Error::Domain(crate::Parameter::Stride));
+        if self.count == 0 || self.len == 0 {
+            return Ok(0);
+        }
+        let (Some(along), Some(across)) = (
+            (self.len - 1).checked_mul(self.stride),
+            (self.count - 1).checked_mul(self.row_stride),
+        ) else {
+            return bad;
+        };
+        let Some(extent) = along.checked_add(across) else {
+            return bad;
+        };
+        let Some(extent) = extent.checked_add(1) else {
+            return bad;
+        };
+        let along_free = self.len == 1 || self.stride > 0;
+        let across_free = self.count == 1 || self.row_stride > 0;
+        let apart =
+            self.count == 1 || self.len == 1 || self.row_stride > along || self.stride > across;
+        if along_free && across_free && apart {
+            Ok(extent)
+        } else {
+            bad
+        }
+    }
+}
+
+/// Checks that `len` elements form whole rows of `row`.
+const fn check_rows(len: usize, row: usize) -> Result<(), Error> {
+    if len == 0 || row != 0 && len % row == 0 {
+        Ok(())
+    } else {
+        Err(Error::Multiple {
+            of: row,
+            found: len,
+        })
+    }
+}
+
+/// Checks an output's length.
+const fn check_out(x: usize, out: usize) -> Result<(), Error> {
+    check_len(x, out)
+}

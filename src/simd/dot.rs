@@ -50,5 +50,8 @@ pub(crate) fn dots<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
             lane += V::LANES;
         }
     }
-    sums.map(#[inline(always)] |sum| join(sum))
+    sums.map(
+        #[inline(always)]
+        |sum| join(sum),
+    )
 }

@@ -87,7 +87,9 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
     }
     #[inline(always)]
     fn copysign(self, sign: Self) -> Self {
-        Self(T::with_bits(self.0.bits() & !T::SIGN | sign.0.bits() & T::SIGN))
+        Self(T::with_bits(
+            self.0.bits() & !T::SIGN | sign.0.bits() & T::SIGN,
+        ))
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -138,7 +140,9 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
         let bits = self.0.bits();
         let shifted = bits.wrapping_add(&(T::ONE_BITS - T::SQRT_HALF_BITS));
         let exponent = shifted >> T::MANTISSA as usize | T::INTEGERS_FROM.bits();
-        let mantissa = bits.wrapping_add(&T::ONE_BITS).wrapping_sub(&(shifted & T::ABOVE_MANTISSA));
+        let mantissa = bits
+            .wrapping_add(&T::ONE_BITS)
+            .wrapping_sub(&(shifted & T::ABOVE_MANTISSA));
         (
             Self(T::with_bits(mantissa)),
             Self(T::with_bits(exponent) - (T::INTEGERS_FROM + T::BIAS)),

@@ -74,7 +74,11 @@ pub(crate) fn map_sum<V: Lanes, S: Stream<V::Element>>(
 
 /// Replaces each element of the stream by `map` of it; `map` is called as in [`map_sum`].
 #[inline(always)]
-pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(isa: V::Isa, stream: S, mut map: impl FnMut(V, usize) -> V) {
+pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(
+    isa: V::Isa,
+    stream: S,
+    mut map: impl FnMut(V, usize) -> V,
+) {
     let (groups, tail) = stream.split();
     let mut base = 0;
     for mut group in groups {
@@ -139,7 +143,11 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
     let [a, b, c, d] = greatest;
     let mut lanes = [V::Element::NEG_INFINITY; LANES];
     a.max(b).max(c.max(d)).store(&mut lanes);
-    halve(lanes, #[inline(always)] |a, b| if a > b { a } else { b })
+    halve(
+        lanes,
+        #[inline(always)]
+        |a, b| if a > b { a } else { b },
+    )
 }
 
 /// Maps the first `count` elements of a tail in place.

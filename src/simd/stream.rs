@@ -2,6 +2,7 @@
 
 use super::Lanes;
 use crate::scalar::Scalar;
+use crate::storage::Stored;
 
 /// The virtual lanes of the portable order.
 pub(crate) const LANES: usize = 16;
@@ -137,5 +138,200 @@ impl<T: Scalar> Tail<T> for (&[T], &mut [T]) {
     #[inline(always)]
     fn put(self, buffer: &[T; GROUP]) {
         self.1.put(buffer);
+    }
+}
+
+/// A row whose elements lie `stride` apart, in place.
+pub(crate) struct Strided<'a, T> {
+    /// The array from the row's first element on.
+    pub(crate) x: &'a mut [T],
+    /// The distance between elements, at least one.
+    pub(crate) stride: usize,
+    /// The number of elements.
+    pub(crate) len: usize,
+}
+
+impl<T: Scalar> Stream<T> for Strided<'_, T> {
+    #[inline(always)]
+    fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
+        let (stride, len) = (self.stride, self.len);
+        let whole = len - len % GROUP;
+        let cut = self.x.len().min(whole.saturating_mul(stride));
+        let (head, tail) = self.x.split_at_mut_checked(cut).unwrap_or_default();
+        let groups = head
+            .chunks_mut(GROUP.saturating_mul(stride).max(1))
+            .map(move |x| Strided {
+                x,
+                stride,
+                len: GROUP,
+            });
+        (
+            groups,
+            Strided {
+                x: tail,
+                stride,
+                len: len - whole,
+            },
+        )
+    }
+}
+
+impl<T: Scalar> Rows<T> for Strided<'_, T> {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        let mut lanes = [T::ZERO; LANES];
+        let from = self
+            .x
+            .get(at * self.stride..)
+            .unwrap_or_default()
+            .iter()
+            .step_by(self.stride.max(1));
+        for (lane, &x) in lanes.iter_mut().zip(from).take(V::LANES) {
+            *lane = x;
+        }
+        V::load(isa, &lanes)
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
+        let mut lanes = [T::ZERO; LANES];
+        v.store(&mut lanes);
+        let to = self
+            .x
+            .get_mut(at * self.stride..)
+            .unwrap_or_default()
+            .iter_mut()
+            .step_by(self.stride.max(1));
+        for (&lane, x) in lanes.iter().zip(to).take(V::LANES) {
+            *x = lane;
+        }
+    }
+}
+
+impl<T: Scalar> Tail<T> for Strided<'_, T> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+    #[inline(always)]
+    fn take(&self, buffer: &mut [T; GROUP]) {
+        for (to, &from) in buffer
+            .iter_mut()
+            .zip(self.x.iter().step_by(self.stride.max(1)))
+            .take(self.len)
+        {
+            *to = from;
+        }
+    }
+    #[inline(always)]
+    fn put(self, buffer: &[T; GROUP]) {
+        for (to, &from) in self
+            .x
+            .iter_mut()
+            .step_by(self.stride.max(1))
+            .zip(buffer)
+            .take(self.len)
+        {
+            *to = from;
+        }
+    }
+}
+
+/// A row kept in a narrower type, widened as it is read and narrowed as it is written.
+pub(crate) struct Widened<'a, W>(pub(crate) &'a mut [W]);
+
+impl<W> Widened<'_, W> {
+    /// Reads the row without writing it.
+    #[inline(always)]
+    pub(crate) fn reading(&self) -> Widening<'_, W> {
+        Widening(&*self.0)
+    }
+}
+
+/// A row kept in a narrower type, read only.
+#[derive(Clone, Copy)]
+pub(crate) struct Widening<'a, W>(pub(crate) &'a [W]);
+
+impl<T: Scalar, W: Stored<T>> Stream<T> for Widening<'_, W> {
+    #[inline(always)]
+    fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
+        let (groups, tail) = self.0.as_chunks::<GROUP>();
+        (
+            groups.iter().map(|group| Widening(group.as_slice())),
+            Widening(tail),
+        )
+    }
+}
+
+impl<T: Scalar, W: Stored<T>> Rows<T> for Widening<'_, W> {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        W::load(isa, self.0.get(at..).unwrap_or_default())
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, _: usize, _: V) {}
+}
+
+impl<T: Scalar, W: Stored<T>> Tail<T> for Widening<'_, W> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn take(&self, buffer: &mut [T; GROUP]) {
+        for (to, from) in buffer.iter_mut().zip(self.0) {
+            *to = from.widen();
+        }
+    }
+    #[inline(always)]
+    fn put(self, _: &[T; GROUP]) {}
+}
+
+impl<T: Scalar, W: Stored<T>> Stream<T> for Widened<'_, W> {
+    #[inline(always)]
+    fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
+        let (groups, tail) = self.0.as_chunks_mut::<GROUP>();
+        (
+            groups.iter_mut().map(|group| Widened(group.as_mut_slice())),
+            Widened(tail),
+        )
+    }
+}
+
+impl<T: Scalar, W: Stored<T>> Rows<T> for Widened<'_, W> {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        self.reading().load(isa, at)
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
+        let mut lanes = [T::ZERO; LANES];
+        v.store(&mut lanes);
+        for (to, &lane) in self
+            .0
+            .get_mut(at..)
+            .unwrap_or_default()
+            .iter_mut()
+            .zip(&lanes)
+            .take(V::LANES)
+        {
+            *to = W::narrow(lane);
+        }
+    }
+}
+
+impl<T: Scalar, W: Stored<T>> Tail<T> for Widened<'_, W> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn take(&self, buffer: &mut [T; GROUP]) {
+        self.reading().take(buffer);
+    }
+    #[inline(always)]
+    fn put(self, buffer: &[T; GROUP]) {
+        for (to, &from) in self.0.iter_mut().zip(buffer) {
+            *to = W::narrow(from);
+        }
     }
 }

@@ -91,7 +91,11 @@ where
     }
     #[inline(always)]
     fn mul_add(self, b: Self, c: Self) -> Self {
-        if FUSED { Self::new(self.0.mul_add(b.0, c.0)) } else { self * b + c }
+        if FUSED {
+            Self::new(self.0.mul_add(b.0, c.0))
+        } else {
+            self * b + c
+        }
     }
     #[inline(always)]
     fn exact_mul_add(self, b: Self, c: Self) -> Self {
@@ -152,7 +156,8 @@ where
     #[inline(always)]
     fn bit(self, bit: u32) -> V::Mask {
         // The chosen bit alone, moved to the exponent: a positive number unless it was clear.
-        let bits = (self.0.to_bits() & (<E as Compute>::Bits::one() << bit as usize)) << (E::MANTISSA - bit);
+        let bits = (self.0.to_bits() & (<E as Compute>::Bits::one() << bit as usize))
+            << (E::MANTISSA - bit);
         let zero = V::splat(self.0.token(), E::ZERO);
         zero.simd_lt(V::from_bits(bits))
     }

@@ -1,0 +1,136 @@
+//! The logarithm of the softmax.
+
+use super::log_sum_exp::{self, LogSum};
+use super::logits::Score;
+use super::{Logits, ProbabilityMap, check_out, check_rows};
+use crate::cpu::dispatch;
+use crate::math::exp::ExpTable;
+use crate::scalar::Scalar;
+use crate::simd::{Isa, Lanes, order};
+use crate::{Cpu, Error};
+
+/// Maps logits to log-probabilities: s_i - ln(sum_j exp(s_j)).
+///
+/// s is the score that [`Logits`] makes of a raw logit.
+///
+/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
+/// * **Accuracy:** at most 3 ULP of the larger of one and the result's magnitude. Close to zero, for
+///   a probability close to one, the error is thus absolute, below 3 * 2^-24 in `f32`.
+/// * **Cost:** three passes, the exponential once; no scratch.
+///
+/// ```
+/// use suanzi::probability::{LogSoftmax, ProbabilityMap};
+///
+/// let mut p = [1.0_f32, 2.0, 3.0];
+/// LogSoftmax::default().map_in_place(&mut p)?;
+/// assert_eq!(p, [-2.407606, -1.407606, -0.407606]);
+/// # Ok::<(), suanzi::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct LogSoftmax<'m, T = f32, E = Cpu> {
+    logits: Logits<'m, T>,
+    executor: E,
+}
+
+impl<T: Scalar> Default for LogSoftmax<'_, T> {
+    fn default() -> Self {
+        Self::new(Logits::new())
+    }
+}
+
+impl<'m, T: Scalar> LogSoftmax<'m, T> {
+    /// Returns the map of these logits, on the processor's best instruction set.
+    #[inline]
+    #[must_use]
+    pub fn new(logits: Logits<'m, T>) -> Self {
+        Self {
+            logits,
+            executor: Cpu::default(),
+        }
+    }
+}
+
+impl<'m, T, E> LogSoftmax<'m, T, E> {
+    /// Moves the operation to another executor.
+    #[inline]
+    #[must_use]
+    pub fn on<F>(self, executor: F) -> LogSoftmax<'m, T, F> {
+        LogSoftmax {
+            logits: self.logits,
+            executor,
+        }
+    }
+}
+
+impl<T: ExpTable> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
+    fn map_in_place(&self, x: &mut [T]) -> Result<(), Error> {
+        self.map_rows(x, x.len())
+    }
+
+    fn map(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
+        check_out(x.len(), out.len())?;
+        self.logits.check(x.len(), x.len())?;
+        dispatch!(self.executor, isa => {
+            let sum = log_sum_exp::scored(isa, self.logits, x);
+            for (to, &from) in out.iter_mut().zip(x) {
+                *to = from;
+            }
+            subtract(isa, self.logits, sum, out);
+        });
+        Ok(())
+    }
+
+    fn map_rows(&self, x: &mut [T], row: usize) -> Result<(), Error> {
+        check_rows(x.len(), row)?;
+        self.logits.check(row, x.len())?;
+        dispatch!(self.executor, isa => {
+            for (i, x) in x.chunks_exact_mut(row.max(1)).enumerate() {
+                let logits = self.logits.row(i * row, row);
+                let sum = log_sum_exp::scored(isa, logits, x);
+                subtract(isa, logits, sum, x);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Subtracts a log-sum-exp from the scores of a row, in place.
+#[inline(always)]
+fn subtract<S: Isa, T: ExpTable>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y: &mut [T]) {
+    let high = T::Lanes::<S>::splat(isa, sum.high);
+    let low = T::Lanes::<S>::splat(isa, sum.low);
+    let lowest = T::Lanes::<S>::splat(isa, T::NEG_INFINITY);
+    if !(sum.high > T::NEG_INFINITY && sum.high < T::INFINITY) {
+        // The share of each infinite score, or minus infinity, or NaN.
+        let nan = T::Lanes::<S>::splat(isa, T::NAN);
+        return order::map::<T::Lanes<S>, _>(
+            isa,
+            y,
+            #[inline(always)]
+            |v, at| {
+                let score = logits.of(isa, v, at).0;
+                let number = Lanes::select(score.eq(high), -low, lowest);
+                let masked = Lanes::select(score.eq(lowest), lowest, number);
+                Lanes::select(high.eq(high), masked, nan)
+            },
+        );
+    }
+    if logits.is_raw() {
+        return order::map::<T::Lanes<S>, _>(
+            isa,
+            y,
+            #[inline(always)]
+            |v, _| (v - high) - low,
+        );
+    }
+    order::map::<T::Lanes<S>, _>(
+        isa,
+        y,
+        #[inline(always)]
+        |v, at| {
+            let (score, rest) = logits.of(isa, v, at);
+            let rest = Lanes::select(lowest.lt(score), rest, T::Lanes::<S>::splat(isa, T::ZERO));
+            (score - high) + (rest - low)
+        },
+    );
+}

@@ -1,0 +1,198 @@
+//! The logarithm of a sum of exponentials.
+
+use super::logits::{Raw, Score, two_sum};
+use super::{Logits, check_rows};
+use crate::cpu::dispatch;
+use crate::error::check_len;
+use crate::math::exp::{ExpTable, ScaledExp};
+use crate::scalar::Scalar;
+use crate::simd::{Isa, Lanes, One, order};
+use crate::{Cpu, Error};
+
+/// Reduces rows of logits to ln(sum_j exp(s_j)).
+///
+/// s is the score that [`Logits`] makes of a raw logit.
+///
+/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
+/// * **Accuracy:** at most 3 ULP of the larger of one and the result's magnitude.
+/// * **Cost:** two passes, nothing written but the result.
+///
+/// ```
+/// use suanzi::probability::LogSumExp;
+///
+/// let lse = LogSumExp::default().reduce(&[1.0_f32, 2.0, 3.0])?;
+/// assert_eq!(lse, 3.407606);
+/// # Ok::<(), suanzi::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct LogSumExp<'m, T = f32, E = Cpu> {
+    logits: Logits<'m, T>,
+    executor: E,
+}
+
+impl<T: Scalar> Default for LogSumExp<'_, T> {
+    fn default() -> Self {
+        Self::new(Logits::new())
+    }
+}
+
+impl<'m, T: Scalar> LogSumExp<'m, T> {
+    /// Returns the reduction of these logits, on the processor's best instruction set.
+    #[inline]
+    #[must_use]
+    pub fn new(logits: Logits<'m, T>) -> Self {
+        Self {
+            logits,
+            executor: Cpu::default(),
+        }
+    }
+}
+
+impl<'m, T, E> LogSumExp<'m, T, E> {
+    /// Moves the operation to another executor.
+    #[inline]
+    #[must_use]
+    pub fn on<F>(self, executor: F) -> LogSumExp<'m, T, F> {
+        LogSumExp {
+            logits: self.logits,
+            executor,
+        }
+    }
+}
+
+impl<T: ExpTable> LogSumExp<'_, T> {
+    /// Reduces one row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if a mask has another length than the row.
+    pub fn reduce(&self, x: &[T]) -> Result<T, Error> {
+        self.logits.check(x.len(), x.len())?;
+        Ok(dispatch!(self.executor, isa => scored(isa, self.logits, x)).high)
+    }
+
+    /// Reduces consecutive rows of `row` elements, one result each.
+    ///
+    /// A mask may have the length of one row, and then applies to each, or of all rows together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Multiple`] if the length of `x` is not a multiple of `row`, [`Error::Length`] if
+    /// `out` has not one element a row or a mask does not fit.
+    pub fn reduce_rows(&self, x: &[T], row: usize, out: &mut [T]) -> Result<(), Error> {
+        check_rows(x.len(), row)?;
+        check_len(x.len().checked_div(row).unwrap_or(0), out.len())?;
+        self.logits.check(row, x.len())?;
+        dispatch!(self.executor, isa => {
+            for (i, (x, out)) in x.chunks_exact(row.max(1)).zip(out).enumerate() {
+                *out = scored(isa, self.logits.row(i * row, row), x).high;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A log-sum-exp as the nearest number and what is missing from it.
+pub(super) struct LogSum<T> {
+    pub(super) high: T,
+    pub(super) low: T,
+}
+
+/// Reduces a row of scores that are the logits themselves or not.
+#[inline(always)]
+pub(super) fn scored<S: Isa, T: ExpTable>(isa: S, logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
+    if logits.is_raw() {
+        reduce::<S, T, _>(isa, Raw, x)
+    } else {
+        reduce::<S, T, _>(isa, logits, x)
+    }
+}
+
+/// Reduces a row.
+#[inline(always)]
+fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> LogSum<T>
+where
+    S: Isa,
+    T: ExpTable,
+    L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
+{
+    let max = order::max::<T::Lanes<S>, _>(
+        isa,
+        x,
+        #[inline(always)]
+        |v, at| score.of(isa, v, at).0,
+    );
+    if !(max > T::NEG_INFINITY && max < T::INFINITY) {
+        return extreme(score, x);
+    }
+    let exp = ScaledExp::<T::Lanes<S>>::new(isa, max);
+    let center = T::Lanes::<S>::splat(isa, exp.center);
+    let sum = order::map_sum::<T::Lanes<S>, _>(
+        isa,
+        x,
+        #[inline(always)]
+        |v, at| {
+            if <L as Score<T::Lanes<S>>>::EXACT {
+                return exp.of(isa, v - center);
+            }
+            let (score, low) = score.of(isa, v, at);
+            exp.of_sum(isa, score - center, low)
+        },
+    );
+    if sum > T::ZERO {
+        logarithm(exp.center, exp.exponent, sum)
+    } else {
+        LogSum {
+            high: T::NAN,
+            low: T::ZERO,
+        }
+    }
+}
+
+/// Returns center + (exponent - SHIFT) ln 2 + ln(sum).
+pub(super) fn logarithm<T: ExpTable>(center: T, exponent: T, sum: T) -> LogSum<T> {
+    let lane = |v: T| T::Lanes::<One>::splat(One, v);
+    let number = |v: T::Lanes<One>| {
+        let mut out = [T::ZERO];
+        v.store(&mut out);
+        out[0]
+    };
+    let (mantissa, power) = lane(sum).split_exponent();
+    let power = number(power) + (exponent - T::SHIFT);
+    let (high, low) = two_sum(lane(center), lane(power * T::LN2_HI));
+    let (high, rest) = two_sum(high, lane(number(mantissa).natural_log()));
+    let low = (low + rest) + lane(power * T::LN2_LO);
+    let (high, low) = two_sum(high, low);
+    LogSum {
+        high: number(high),
+        low: number(low),
+    }
+}
+
+/// Reduces a row whose greatest score is not finite.
+#[cold]
+#[inline(never)]
+fn extreme<T: ExpTable, L: Score<T::Lanes<One>>>(score: L, x: &[T]) -> LogSum<T> {
+    let [zero, one, infinity, nan] =
+        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
+    let count = order::map_sum::<T::Lanes<One>, _>(One, x, |v, at| {
+        let s = score.of(One, v, at).0;
+        let number = Lanes::select(s.eq(s), zero, nan);
+        Lanes::select(s.eq(infinity), one, number)
+    });
+    let high = if count > T::ZERO {
+        T::INFINITY
+    } else if count == T::ZERO {
+        T::NEG_INFINITY
+    } else {
+        T::NAN
+    };
+    LogSum {
+        high,
+        low: if count > T::ONE {
+            count.natural_log()
+        } else {
+            T::ZERO
+        },
+    }
+}

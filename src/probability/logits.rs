@@ -1,0 +1,245 @@
+//! What is done to raw logits before a map sees them.
+
+use crate::Error;
+use crate::error::Parameter;
+use crate::math::exp::ExpTable;
+use crate::scalar::Scalar;
+use crate::scalar::sealed::Compute;
+use crate::simd::{Isa, LANES, Lanes};
+
+/// Which elements of a row count, and by how much they are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Mask<'m, T> {
+    /// Every element counts.
+    #[default]
+    None,
+    /// Elements count where `true`; the others become minus infinity and are not looked at.
+    Keep(&'m [bool]),
+    /// Added to the logits; minus infinity removes an element, whatever its value.
+    Add(&'m [T]),
+}
+
+impl<T> Mask<'_, T> {
+    /// Returns the number of elements, if the mask has one.
+    #[must_use]
+    pub const fn len(&self) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Keep(keep) => Some(keep.len()),
+            Self::Add(add) => Some(add.len()),
+        }
+    }
+
+    /// Returns whether the mask has no elements.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.len(), Some(0))
+    }
+}
+
+/// Says how a raw logit becomes the score that a map sees: scale, then soft cap, then mask.
+///
+/// score = cap * tanh(scale * x / cap) + mask, the order of ONNX Attention and of Gemma 2. The
+/// rounding errors of the product and of the mask's addition are carried into the exponential; the
+/// soft cap adds at most 2 ULP of the cap to a logit.
+///
+/// ```
+/// use suanzi::probability::{Logits, Mask, ProbabilityMap, Softmax};
+///
+/// let keep = [true, true, false];
+/// let softmax = Softmax::new(Logits::new().scaled(0.125)?.masked(Mask::Keep(&keep)));
+/// let mut p = [8.0_f32, 8.0, f32::NAN];
+/// softmax.map_in_place(&mut p)?;
+/// assert_eq!(p, [0.5, 0.5, 0.0]);
+/// # Ok::<(), suanzi::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Logits<'m, T> {
+    scale: T,
+    softcap: Option<T>,
+    mask: Mask<'m, T>,
+}
+
+impl<T: Scalar> Default for Logits<'_, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'m, T: Scalar> Logits<'m, T> {
+    /// Returns raw logits: scale one, no cap, no mask.
+    #[inline]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            scale: T::ONE,
+            softcap: None,
+            mask: Mask::None,
+        }
+    }
+
+    /// Sets the factor on the logits: the reciprocal of a temperature, or 1/sqrt(d).
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter::Scale`] if `scale` is not finite.
+    #[inline]
+    pub fn scaled(self, scale: T) -> Result<Self, Error> {
+        if !(scale > T::NEG_INFINITY && scale < T::INFINITY) {
+            return Err(Error::Domain(Parameter::Scale));
+        }
+        Ok(Self { scale, ..self })
+    }
+
+    /// Bounds the scaled logits to (-cap, cap) by cap * tanh(x / cap).
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter::Softcap`] if `cap` is not finite and positive.
+    #[inline]
+    pub fn softcapped(self, cap: T) -> Result<Self, Error> {
+        if !(cap > T::ZERO && cap < T::INFINITY) {
+            return Err(Error::Domain(Parameter::Softcap));
+        }
+        Ok(Self {
+            softcap: Some(cap),
+            ..self
+        })
+    }
+
+    /// Sets the mask.
+    #[inline]
+    #[must_use]
+    pub fn masked(self, mask: Mask<'m, T>) -> Self {
+        Self { mask, ..self }
+    }
+
+    /// Returns whether a score is the logit itself.
+    #[inline]
+    pub(crate) fn is_raw(&self) -> bool {
+        self.scale == T::ONE && self.softcap.is_none() && matches!(self.mask, Mask::None)
+    }
+
+    /// Checks that the mask fits rows of `row` elements, `total` in all.
+    #[inline]
+    pub(crate) fn check(&self, row: usize, total: usize) -> Result<(), Error> {
+        match self.mask.len() {
+            Some(found) if found != row && found != total => Err(Error::Length {
+                expected: row,
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns these logits with the part of the mask that belongs to the row that starts at `at`.
+    #[inline]
+    pub(crate) fn row(&self, at: usize, row: usize) -> Self {
+        fn part<X>(x: &[X], at: usize, row: usize) -> &[X] {
+            if x.len() == row {
+                x
+            } else {
+                x.get(at..).and_then(|x| x.get(..row)).unwrap_or_default()
+            }
+        }
+        let mask = match self.mask {
+            Mask::None => Mask::None,
+            Mask::Keep(keep) => Mask::Keep(part(keep, at, row)),
+            Mask::Add(add) => Mask::Add(part(add, at, row)),
+        };
+        Self { mask, ..*self }
+    }
+}
+
+/// How a vector of logits becomes scores.
+pub(super) trait Score<V: Lanes>: Copy {
+    /// Whether scores are exact, so that the second part is zero.
+    const EXACT: bool;
+    /// Returns the scores of the elements from `at` on as a rounded part and its rounding error. The
+    /// error is unspecified where the score is not finite.
+    fn of(&self, isa: V::Isa, v: V, at: usize) -> (V, V);
+}
+
+/// The logits themselves.
+#[derive(Clone, Copy)]
+pub(super) struct Raw;
+
+impl<V: Lanes> Score<V> for Raw {
+    const EXACT: bool = true;
+    #[inline(always)]
+    fn of(&self, isa: V::Isa, v: V, _: usize) -> (V, V) {
+        (v, V::splat(isa, V::Element::ZERO))
+    }
+}
+
+impl<S: Isa, T: ExpTable, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, T> {
+    const EXACT: bool = false;
+
+    #[inline(always)]
+    fn of(&self, isa: S, v: V, at: usize) -> (V, V) {
+        let (mut score, mut low) = product(isa, v, self.scale);
+        if let Some(cap) = self.softcap {
+            let cap = V::splat(isa, cap);
+            score = cap * tanh(isa, score / cap);
+            low = V::splat(isa, T::ZERO);
+        }
+        match self.mask {
+            Mask::None => {}
+            Mask::Keep(keep) => {
+                let mut kept = [T::ZERO; LANES];
+                for (lane, &keep) in kept.iter_mut().zip(keep.get(at..).unwrap_or_default()) {
+                    *lane = if keep { T::ONE } else { T::ZERO };
+                }
+                let masked = V::load(isa, &kept).eq(V::splat(isa, T::ZERO));
+                score = V::select(masked, V::splat(isa, T::NEG_INFINITY), score);
+            }
+            Mask::Add(add) => {
+                let mut bias = [T::NEG_INFINITY; LANES];
+                for (lane, &add) in bias.iter_mut().zip(add.get(at..).unwrap_or_default()) {
+                    *lane = add;
+                }
+                let bias = V::load(isa, &bias);
+                let removed = bias.eq(V::splat(isa, T::NEG_INFINITY));
+                let (sum, error) = two_sum(score, bias);
+                score = V::select(removed, bias, sum);
+                low = low + error;
+            }
+        }
+        (score, low)
+    }
+}
+
+/// Returns the hyperbolic tangent to within 2^-23 of one.
+#[inline(always)]
+fn tanh<V: Lanes<Element: ExpTable>>(isa: V::Isa, z: V) -> V {
+    let one = V::splat(isa, V::Element::ONE);
+    let two = one + one;
+    let exp = crate::math::exp::ScaledExp::<V>::with(isa, V::Element::ZERO, V::Element::ZERO);
+    let unit = V::splat(
+        isa,
+        V::Element::MAGIC + (V::Element::BIAS - V::Element::SHIFT),
+    )
+    .exponent_from_magic();
+    let e = exp.of(isa, -(two * z.abs())) * unit;
+    ((one - e) / (one + e)).copysign(z)
+}
+
+/// Returns the rounded product and its error (Dekker, with halves cut instead of rounded).
+#[inline(always)]
+fn product<V: Lanes>(isa: V::Isa, v: V, scale: V::Element) -> (V, V) {
+    let s = V::splat(isa, scale);
+    let (v_high, s_high) = (v.upper_half(), s.upper_half());
+    let (v_low, s_low) = (v - v_high, s - s_high);
+    let p = v * s;
+    let low = ((v_high * s_high - p) + v_high * s_low + v_low * s_high) + v_low * s_low;
+    (p, low)
+}
+
+/// Returns the rounded sum and its error (Knuth's TwoSum).
+#[inline(always)]
+pub(super) fn two_sum<V: Lanes>(a: V, b: V) -> (V, V) {
+    let s = a + b;
+    let b_virtual = s - a;
+    let a_virtual = s - b_virtual;
+    (s, (a - a_virtual) + (b - b_virtual))
+}
