@@ -45,9 +45,13 @@ pub enum Parameter {
     Softcap,
     /// The base of the rotary frequencies: finite and greater than one.
     Base,
-    /// The number of rotated elements: even and at most the head dimension.
+    /// The number of rotated elements: positive, even and at most the head dimension.
     RotaryDim,
-    /// A position: below 2^31.
+    /// A frequency, or a factor on one: finite, below 2^64 in magnitude.
+    Frequency,
+    /// The temperature of an encoding: finite and positive.
+    Temperature,
+    /// A position: below 2^31, and within the table where there is one.
     Position,
     /// The head dimension: positive.
     HeadDim,
@@ -83,8 +87,12 @@ impl fmt::Display for Parameter {
             Self::Scale => "the scale must be finite",
             Self::Softcap => "the soft cap must be finite and positive",
             Self::Base => "the base must be finite and greater than one",
-            Self::RotaryDim => "the rotary dimension must be even and at most the head dimension",
-            Self::Position => "a position must lie below 2^31",
+            Self::RotaryDim => {
+                "the rotary dimension must be positive, even and at most the head dimension"
+            }
+            Self::Frequency => "a frequency must be finite and below 2^64",
+            Self::Temperature => "the temperature must be finite and positive",
+            Self::Position => "a position must lie below 2^31 and within the table",
             Self::HeadDim => "the head dimension must be positive",
             Self::Heads => "the query heads must be a positive multiple of the key/value heads",
             Self::Window => "the window must be positive",

@@ -6,6 +6,7 @@ extern crate std;
 mod cpu;
 mod error;
 mod math;
+pub mod position;
 pub mod probability;
 mod scalar;
 mod simd;

@@ -99,6 +99,11 @@ pub trait Lanes:
     fn bit(self, bit: u32) -> Self::Mask;
     /// Clears the lower half of the mantissa, so that products of two such numbers are exact.
     fn upper_half(self) -> Self;
+    /// Returns lane 0 of `self`, lane 0 of `other`, lane 1 of `self`, ... as two vectors; with one lane
+    /// the two unchanged.
+    fn interleave(self, other: Self) -> (Self, Self);
+    /// Exchanges the lanes 2i and 2i + 1 of `self` and `other`, joined; with one lane, the two.
+    fn swap_neighbors(self, other: Self) -> (Self, Self);
     /// Splits a positive normal number into m in [sqrt(1/2), sqrt(2)) and k with `self = m * 2^k`.
     fn split_exponent(self) -> (Self, Self);
 }

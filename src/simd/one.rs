@@ -136,6 +136,14 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
         Self(T::with_bits(self.0.bits() & T::UPPER_HALF))
     }
     #[inline(always)]
+    fn interleave(self, other: Self) -> (Self, Self) {
+        (self, other)
+    }
+    #[inline(always)]
+    fn swap_neighbors(self, other: Self) -> (Self, Self) {
+        (other, self)
+    }
+    #[inline(always)]
     fn split_exponent(self) -> (Self, Self) {
         let bits = self.0.bits();
         let shifted = bits.wrapping_add(&(T::ONE_BITS - T::SQRT_HALF_BITS));

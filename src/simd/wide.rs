@@ -166,6 +166,17 @@ where
         Self::new(V::from_bits(self.0.to_bits() & E::UPPER_HALF))
     }
     #[inline(always)]
+    fn interleave(self, other: Self) -> (Self, Self) {
+        let (low, high) = self.0.interleave(other.0);
+        (Self::new(low), Self::new(high))
+    }
+    #[inline(always)]
+    fn swap_neighbors(self, other: Self) -> (Self, Self) {
+        let (even, odd) = self.0.deinterleave(other.0);
+        let (low, high) = odd.interleave(even);
+        (Self::new(low), Self::new(high))
+    }
+    #[inline(always)]
     fn split_exponent(self) -> (Self, Self) {
         let bits = self.0.to_bits();
         let shifted = bits + (E::ONE_BITS - E::SQRT_HALF_BITS);

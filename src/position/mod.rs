@@ -1,0 +1,56 @@
+//! Rotary position encodings: where a token stands, as an angle in every pair of its head.
+//!
+//! A [`PositionEncoding`] turns queries and keys in place. [`Rope`] computes its angles as it goes,
+//! [`RopeTable`] keeps their cosines and sines in memory that the caller lends. How fast each pair
+//! turns is a matter of [`Frequencies`]; [`Base`] has the usual ones. Which elements form a pair says a
+//! [`HeadLayout`].
+//!
+//! # Angles
+//!
+//! The usual way, a frequency in `f32` times a position in `f32`, is off by 1e-3 at position 131 071
+//! and by 1e-2 at a million. Here a frequency is a fraction of a *turn* in fixed point, 64 bits for
+//! `f32` and 128 for `f64`, and its product with the position modulo one turn is a wrapping integer
+//! multiplication: exact for every position, negative ones included, the same on every machine. Sine
+//! and cosine of the remaining eighth of a turn are polynomials. In the `f32` path no `f64` is
+//! computed with at run time, so a microcontroller needs no soft double.
+
+mod angle;
+mod fixed;
+mod frequencies;
+mod layout;
+mod rope;
+mod table;
+mod turn;
+
+pub use angle::Angle;
+pub use frequencies::{Base, Frequencies, Radians, Turns};
+pub use layout::{HeadLayout, Pairing};
+pub use rope::Rope;
+pub use table::RopeTable;
+
+use crate::Error;
+
+/// Encodes positions by rotating vectors that lie in a buffer `X`.
+///
+/// Implementors promise that [`rotate`](Self::rotate) is a rotation of each pair of elements, times a
+/// temperature that is one unless its documentation says otherwise, and that
+/// [`unrotate`](Self::unrotate) at the same position is its inverse up to rounding. The buffer holds
+/// any number of heads, all at the same position; an empty one is fine. A refused call writes nothing.
+pub trait PositionEncoding<X: ?Sized> {
+    /// Where a token stands.
+    type Position: Copy;
+
+    /// Rotates every head in `x` in place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Multiple`] if `x` is not whole heads, and what the implementor adds for positions.
+    fn rotate(&self, at: Self::Position, x: &mut X) -> Result<(), Error>;
+
+    /// Rotates every head in `x` back in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rotate`](Self::rotate).
+    fn unrotate(&self, at: Self::Position, x: &mut X) -> Result<(), Error>;
+}

@@ -1,0 +1,270 @@
+//! The rotation itself: one loop for both pairings, every width, tables and angles on the fly.
+//!
+//! A block of pairs takes its cosines and sines once and turns that block in every head of the token.
+//! Half-split pairs lie in two runs of equal length, so that y0 = x0 c - x1 s and y1 = x1 c + x0 s are
+//! plain vector lines. Interleaved pairs keep their order: cosine and sine are spread over the two
+//! places of each pair, once a block, and the line is y = x c' + swap(x) s', where s' carries the sign.
+//! Both give the same bits: the products are the same and a sum does not depend on its order.
+//!
+//! What is left over of a row after whole blocks goes through single vectors, then one lane.
+
+use super::angle::{self, Angle};
+use super::{HeadLayout, Pairing};
+use crate::scalar::sealed::Compute;
+use crate::simd::{Isa, Lanes, One};
+
+/// Where the cosines and sines of one token come from.
+pub(super) trait Source<T: Angle>: Copy {
+    /// Returns sine and cosine of a vector of pairs, from pair `pair` on.
+    fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V);
+}
+
+/// Angles computed on the fly: frequencies times a position, scaled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnTheFly<'a, T: Angle> {
+    pub(super) turns: &'a [T::Turns],
+    pub(super) position: i32,
+    pub(super) cos_factor: T,
+    pub(super) sin_factor: T,
+}
+
+impl<T: Angle> Source<T> for OnTheFly<'_, T> {
+    #[inline(always)]
+    fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
+        let turns = self.turns.get(pair..).unwrap_or_default();
+        let (sin, cos): (V, V) = angle::sin_cos(isa, turns, self.position);
+        (
+            sin * V::splat(isa, self.sin_factor),
+            cos * V::splat(isa, self.cos_factor),
+        )
+    }
+}
+
+/// One row of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a, T> {
+    pub(super) cos: &'a [T],
+    pub(super) sin: &'a [T],
+}
+
+impl<T: Angle> Source<T> for Row<'_, T> {
+    #[inline(always)]
+    fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
+        (
+            V::load(isa, self.sin.get(pair..).unwrap_or_default()),
+            V::load(isa, self.cos.get(pair..).unwrap_or_default()),
+        )
+    }
+}
+
+/// One row of a table, turning back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inverse<'a, T> {
+    pub(super) row: Row<'a, T>,
+    /// 1 / temperature^2.
+    pub(super) factor: T,
+}
+
+impl<T: Angle> Source<T> for Inverse<'_, T> {
+    #[inline(always)]
+    fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
+        let (sin, cos): (V, V) = self.row.sin_cos(isa, pair);
+        let factor = V::splat(isa, self.factor);
+        (-(sin * factor), cos * factor)
+    }
+}
+
+/// What a rotation reads and writes: one slice, or two of the same length.
+pub(super) trait Heads<T> {
+    /// Returns `len` elements to read, from `at` on.
+    fn from(&self, at: usize, len: usize) -> &[T];
+    /// Returns `len` elements to write, from `at` on.
+    fn to(&mut self, at: usize, len: usize) -> &mut [T];
+    /// Passes elements on unchanged.
+    fn copy(&mut self, at: usize, len: usize);
+}
+
+impl<T> Heads<T> for &mut [T] {
+    #[inline(always)]
+    fn from(&self, at: usize, len: usize) -> &[T] {
+        span(self, at, len)
+    }
+    #[inline(always)]
+    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
+        span_mut(self, at, len)
+    }
+    #[inline(always)]
+    fn copy(&mut self, _: usize, _: usize) {}
+}
+
+impl<T: Copy> Heads<T> for (&[T], &mut [T]) {
+    #[inline(always)]
+    fn from(&self, at: usize, len: usize) -> &[T] {
+        span(self.0, at, len)
+    }
+    #[inline(always)]
+    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
+        span_mut(self.1, at, len)
+    }
+    #[inline(always)]
+    fn copy(&mut self, at: usize, len: usize) {
+        for (to, &from) in span_mut(self.1, at, len)
+            .iter_mut()
+            .zip(span(self.0, at, len))
+        {
+            *to = from;
+        }
+    }
+}
+
+#[inline(always)]
+fn span<T>(x: &[T], at: usize, len: usize) -> &[T] {
+    x.get(at..).and_then(|x| x.get(..len)).unwrap_or_default()
+}
+
+#[inline(always)]
+fn span_mut<T>(x: &mut [T], at: usize, len: usize) -> &mut [T] {
+    x.get_mut(at..)
+        .and_then(|x| x.get_mut(..len))
+        .unwrap_or_default()
+}
+
+/// Heads that are turned before the next block of pairs is: few enough to stay in the first cache,
+/// and enough to share what a block needs.
+const SHARE: usize = 8;
+/// Vectors of pairs in a block.
+const BLOCK: usize = 2;
+
+/// Turns `heads` heads of each token, the token's cosines and sines from `sources`.
+#[inline(always)]
+pub(super) fn tokens<S: Isa, T: Angle, F: Source<T>>(
+    isa: S,
+    layout: HeadLayout,
+    heads: usize,
+    sources: impl Iterator<Item = F>,
+    x: &mut impl Heads<T>,
+) {
+    let mut at = 0;
+    for source in sources {
+        let mut left = heads;
+        while left > 0 {
+            let count = left.min(SHARE);
+            token::<S, T, F>(isa, layout, Span { at, count }, source, x);
+            at += count * layout.head_dim();
+            left -= count;
+        }
+    }
+}
+
+/// Some heads of one token, the first at element `at`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) at: usize,
+    pub(super) count: usize,
+}
+
+/// Turns the heads of a span.
+#[inline(always)]
+pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
+    isa: S,
+    layout: HeadLayout,
+    span: Span,
+    source: F,
+    x: &mut impl Heads<T>,
+) {
+    let mut pair = 0;
+    if T::Lanes::<S>::LANES > 1 {
+        pair = blocks::<T::Lanes<S>, F, BLOCK>(isa, layout, span, source, x, pair);
+        pair = blocks::<T::Lanes<S>, F, 1>(isa, layout, span, source, x, pair);
+    }
+    blocks::<T::Lanes<One>, F, 1>(One, layout, span, source, x, pair);
+    let rest = layout.head_dim() - layout.rotary_dim();
+    if rest > 0 {
+        let mut at = span.at + layout.rotary_dim();
+        for _ in 0..span.count {
+            x.copy(at, rest);
+            at += layout.head_dim();
+        }
+    }
+}
+
+/// Turns whole blocks of `N` vectors of pairs, from pair `pair` on; returns the first pair left.
+#[inline(always)]
+fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
+    isa: V::Isa,
+    layout: HeadLayout,
+    span: Span,
+    source: F,
+    x: &mut impl Heads<V::Element>,
+    mut pair: usize,
+) -> usize {
+    let zero = V::splat(isa, V::Element::ZERO);
+    while layout.pairs() - pair >= N * V::LANES {
+        let mut sin = [zero; N];
+        let mut cos = [zero; N];
+        let mut lane = 0;
+        for (sin, cos) in sin.iter_mut().zip(&mut cos) {
+            (*sin, *cos) = source.sin_cos(isa, pair + lane);
+            lane += V::LANES;
+        }
+        match layout.pairing() {
+            Pairing::HalfSplit => {
+                let mut first = span.at + pair;
+                for _ in 0..span.count {
+                    let second = first + layout.pairs();
+                    let a: [V; N] = load(isa, x.from(first, N * V::LANES));
+                    let b: [V; N] = load(isa, x.from(second, N * V::LANES));
+                    let mut y = [zero; N];
+                    let mut z = [zero; N];
+                    for i in 0..N {
+                        y[i] = a[i].mul_add(cos[i], -(b[i] * sin[i]));
+                        z[i] = b[i].mul_add(cos[i], a[i] * sin[i]);
+                    }
+                    store(y, x.to(first, N * V::LANES));
+                    store(z, x.to(second, N * V::LANES));
+                    first += layout.head_dim();
+                }
+            }
+            Pairing::Interleaved => {
+                let mut spread = [(zero, zero, zero, zero); N];
+                for i in 0..N {
+                    let (c0, c1) = cos[i].interleave(cos[i]);
+                    let (s0, s1) = (-sin[i]).interleave(sin[i]);
+                    spread[i] = (c0, c1, s0, s1);
+                }
+                let mut at = span.at + 2 * pair;
+                for _ in 0..span.count {
+                    let mut place = at;
+                    for &(c0, c1, s0, s1) in &spread {
+                        let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
+                        let (p, q) = a.swap_neighbors(b);
+                        let y = [a.mul_add(c0, p * s0), b.mul_add(c1, q * s1)];
+                        store(y, x.to(place, 2 * V::LANES));
+                        place += 2 * V::LANES;
+                    }
+                    at += layout.head_dim();
+                }
+            }
+        }
+        pair += N * V::LANES;
+    }
+    pair
+}
+
+/// Loads `N` vectors.
+#[inline(always)]
+fn load<V: Lanes, const N: usize>(isa: V::Isa, x: &[V::Element]) -> [V; N] {
+    let mut vectors = [V::splat(isa, V::Element::ZERO); N];
+    for (v, x) in vectors.iter_mut().zip(x.chunks_exact(V::LANES)) {
+        *v = V::load(isa, x);
+    }
+    vectors
+}
+
+/// Stores `N` vectors.
+#[inline(always)]
+fn store<V: Lanes, const N: usize>(vectors: [V; N], x: &mut [V::Element]) {
+    for (v, x) in vectors.into_iter().zip(x.chunks_exact_mut(V::LANES)) {
+        v.store(x);
+    }
+}
