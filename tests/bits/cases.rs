@@ -1,0 +1,253 @@
+//! One call of every public operation, for the proofs that go over all of them: the same bits on
+//! every processor (`tests/bits.rs`, `tests/firmware`), no allocation (`tests/no_alloc.rs`), no
+//! reachable panic (`tests/no_panic`). It needs neither std nor a heap.
+//!
+//! A new operation is one function here, written for operands of any length, and one line in
+//! `operations!`.
+
+// Each proof uses a part of this file.
+#![allow(dead_code)]
+
+use suanzi::{Cpu, Error, Scalar};
+
+/// What an operation may read and write. In the proof of no panic every field is unknown.
+#[derive(Debug)]
+pub(crate) struct Operands<'a, T> {
+    /// The executor.
+    pub(crate) cpu: Cpu,
+    /// The length, or number of tokens, that the case asks for.
+    pub(crate) n: usize,
+    /// Values in [-8, 8).
+    pub(crate) x: &'a [T],
+    /// Values in [-1, 1).
+    pub(crate) y: &'a [T],
+    /// Every representation: huge, subnormal, infinite, NaN.
+    pub(crate) raw: &'a [T],
+    /// Written, and hashed.
+    pub(crate) out: &'a mut [T],
+    /// Written, and hashed.
+    pub(crate) state: &'a mut [T],
+}
+
+/// Calls `$with!` with every operation: the function below, its number type, and the ranges of
+/// lengths that are hashed together.
+macro_rules! operations {
+    ($with:ident) => {
+        $with! {
+            softmax f32 ROWS;
+        }
+    };
+}
+
+/// Ranges of row lengths: every small one, a prime, a vocabulary.
+const ROWS: &[(usize, usize)] = &[(0, 33), (1009, 1009), (4096, 4096), (SINGLES, SINGLES)];
+/// The same where arithmetic is slow.
+const SHORT_ROWS: &[(usize, usize)] = &[(0, 33), (1009, 1009)];
+
+/// Elements of each `f32` operand.
+const SINGLES: usize = 128_256;
+/// Elements of each `f64` operand.
+const DOUBLES: usize = 4096;
+
+/// Returns the first `n` elements, or none where there are fewer.
+fn first<T>(x: &[T], n: usize) -> &[T] {
+    x.get(..n).unwrap_or_default()
+}
+
+/// Returns the first `n` elements, or none where there are fewer.
+fn first_mut<T>(x: &mut [T], n: usize) -> &mut [T] {
+    x.get_mut(..n).unwrap_or_default()
+}
+
+pub(crate) fn softmax(o: &mut Operands<f32>) -> Result<(), Error> {
+    suanzi::probability::softmax::softmax(o.cpu, first(o.x, o.n), first_mut(o.out, o.n));
+    Ok(())
+}
+
+/// Every operand, in one piece that fits a static of 3 MiB.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    singles: Arena<f32, SINGLES>,
+    doubles: Arena<f64, DOUBLES>,
+}
+
+/// The operands of one number type.
+#[derive(Debug)]
+struct Arena<T, const N: usize> {
+    x: [T; N],
+    y: [T; N],
+    raw: [T; N],
+    out: [T; N],
+    state: [T; N],
+}
+
+impl Memory {
+    /// Returns operands that are all zero.
+    pub(crate) const fn new() -> Self {
+        Self { singles: Arena::new(0.0), doubles: Arena::new(0.0) }
+    }
+}
+
+/// A line of the hash file: an operation, its number type, a range of lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) operation: &'static str,
+    pub(crate) number: &'static str,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// Runs every case on `cpu` and reports the hash of what it wrote, or why it was refused.
+pub(crate) fn run(cpu: Cpu, memory: &mut Memory, report: &mut dyn FnMut(Case, Result<u64, Error>)) {
+    memory.singles.fill();
+    memory.doubles.fill();
+    macro_rules! each {
+        ($($operation:ident $number:ident $ranges:ident;)*) => {$(
+            for &(from, to) in $ranges {
+                let case = Case {
+                    operation: stringify!($operation),
+                    number: stringify!($number),
+                    from,
+                    to,
+                };
+                let arena = $number::arena(memory);
+                report(case, arena.hash(cpu, case, $operation));
+            }
+        )*};
+    }
+    operations!(each);
+}
+
+/// Finds the hash of a case in the hash file.
+pub(crate) fn expected(file: &str, case: Case) -> Option<u64> {
+    file.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let same = fields.next()? == case.operation
+            && fields.next()? == case.number
+            && fields.next()?.parse() == Ok(case.from)
+            && fields.next()?.parse() == Ok(case.to);
+        let hash = fields.next()?;
+        if same { u64::from_str_radix(hash, 16).ok() } else { None }
+    })
+}
+
+/// A number type of the operands.
+trait Number: Scalar {
+    /// Returns the operands of this type.
+    fn arena(memory: &mut Memory) -> &mut impl Hashed<Self>;
+    /// Returns `value` * 2^`exponent`, which is exact.
+    fn scaled(value: i32, exponent: i32) -> Self;
+    /// Returns the number with this representation.
+    fn of(bits: u64) -> Self;
+    /// Returns the representation.
+    fn representation(self) -> u64;
+}
+
+macro_rules! number {
+    ($t:ident, $bits:ident, $arena:ident) => {
+        impl Number for $t {
+            fn arena(memory: &mut Memory) -> &mut impl Hashed<Self> {
+                &mut memory.$arena
+            }
+            fn scaled(value: i32, exponent: i32) -> Self {
+                let bias = Self::MAX_EXP - 1;
+                let factor = ((exponent + bias) as $bits) << (Self::MANTISSA_DIGITS - 1);
+                value as Self * Self::from_bits(factor)
+            }
+            fn of(bits: u64) -> Self {
+                Self::from_bits((bits >> (64 - $bits::BITS)) as $bits)
+            }
+            fn representation(self) -> u64 {
+                self.to_bits().into()
+            }
+        }
+    };
+}
+number!(f32, u32, singles);
+number!(f64, u64, doubles);
+
+/// Operands that run a case.
+trait Hashed<T> {
+    fn hash(
+        &mut self,
+        cpu: Cpu,
+        case: Case,
+        operation: fn(&mut Operands<T>) -> Result<(), Error>,
+    ) -> Result<u64, Error>;
+}
+
+impl<T: Number, const N: usize> Arena<T, N> {
+    const fn new(zero: T) -> Self {
+        Self { x: [zero; N], y: [zero; N], raw: [zero; N], out: [zero; N], state: [zero; N] }
+    }
+
+    /// Fills the operands that are read from integers alone, the same on every target.
+    fn fill(&mut self) {
+        let mut random = 2026_u64;
+        for ((x, y), raw) in self.x.iter_mut().zip(&mut self.y).zip(&mut self.raw) {
+            *x = T::scaled((next(&mut random) >> 40) as i32 - (1 << 23), -20);
+            *y = T::scaled((next(&mut random) >> 40) as i32 - (1 << 23), -23);
+            *raw = T::of(next(&mut random));
+        }
+        let edges = [
+            T::zero(),
+            -T::zero(),
+            T::infinity(),
+            T::neg_infinity(),
+            T::nan(),
+            T::min_positive_value(),
+            T::max_value(),
+            T::one(),
+        ];
+        for (raw, edge) in self.raw.iter_mut().zip(edges) {
+            *raw = edge;
+        }
+    }
+}
+
+impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
+    fn hash(
+        &mut self,
+        cpu: Cpu,
+        case: Case,
+        operation: fn(&mut Operands<T>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let mut hash = Fnv::new();
+        for n in case.from..=case.to {
+            self.out.fill(T::zero());
+            self.state.fill(T::zero());
+            let Self { x, y, raw, out, state } = self;
+            operation(&mut Operands { cpu, n, x, y, raw, out, state })?;
+            // Trailing zeros are not hashed: they say nothing, and most operands are short.
+            for written in [&*out, &*state] {
+                let len = written.iter().rposition(|v| v.representation() != 0).map_or(0, |last| last + 1);
+                hash.write(len as u64);
+                for v in first(written, len) {
+                    hash.write(v.representation());
+                }
+            }
+        }
+        Ok(hash.0)
+    }
+}
+
+/// Returns the next word of a linear congruential generator (Knuth, MMIX), its weak low bits mixed.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state ^ *state >> 33
+}
+
+/// The 64-bit FNV-1a hash, a word at a time in little-endian bytes.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn write(&mut self, word: u64) {
+        for byte in word.to_le_bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
