@@ -20,7 +20,9 @@ fn hashes(level: Level) -> Vec<(Case, Result<u64, Error>)> {
     let cpu = Cpu::with(level).expect("a level of this processor");
     let mut memory = Box::new(const { Memory::new() });
     let mut hashes = Vec::new();
-    cases::run(cpu, &mut memory, &mut |case, hash| hashes.push((case, hash)));
+    cases::run(cpu, &mut memory, &mut |case, hash| {
+        hashes.push((case, hash))
+    });
     hashes
 }
 
@@ -42,8 +44,11 @@ fn every_level_gives_the_bits_of_the_file() {
         for (case, hash) in hashes {
             let expected = cases::expected(&file, case).ok_or("no line in bits.txt");
             if hash.map_err(|_| "refused") != expected {
-                writeln!(differences, "{level:?} {case:?}: {hash:x?}, expected {expected:x?}")
-                    .expect("a string");
+                writeln!(
+                    differences,
+                    "{level:?} {case:?}: {hash:x?}, expected {expected:x?}"
+                )
+                .expect("a string");
             }
         }
     }
@@ -54,11 +59,15 @@ fn every_level_gives_the_bits_of_the_file() {
 
 /// Writes the file from the one-lane level.
 fn bless() {
-    let mut text = String::from(
-        "# operation, number type, lengths from and to, FNV-1a of the bits written\n",
-    );
+    let mut text =
+        String::from("# operation, number type, lengths from and to, FNV-1a of the bits written\n");
     for (case, hash) in hashes(Level::Scalar) {
-        let Case { operation, number, from, to } = case;
+        let Case {
+            operation,
+            number,
+            from,
+            to,
+        } = case;
         let hash = hash.unwrap_or_else(|error| panic!("{operation} {number}: {error}"));
         writeln!(text, "{operation} {number} {from} {to} {hash:016x}").expect("a string");
     }

@@ -2,12 +2,13 @@
 //! every processor (`tests/bits.rs`, `tests/firmware`), no allocation (`tests/no_alloc.rs`), no
 //! reachable panic (`tests/no_panic`). It needs neither std nor a heap.
 //!
-//! A new operation is one function here, written for operands of any length, and one line in
-//! `operations!`.
+//! A new operation is one function in `operations.rs`, written for operands of any length, and one
+//! line in `operations!` for each number type.
 
 // Each proof uses a part of this file.
 #![allow(dead_code)]
 
+use suanzi::storage::F16;
 use suanzi::{Cpu, Error, Scalar};
 
 /// What an operation may read and write. In the proof of no panic every field is unknown.
@@ -23,31 +24,103 @@ pub(crate) struct Operands<'a, T> {
     pub(crate) y: &'a [T],
     /// Every representation: huge, subnormal, infinite, NaN.
     pub(crate) raw: &'a [T],
+    /// A parameter: 5/4.
+    pub(crate) t: T,
+    /// Mostly true.
+    pub(crate) keep: &'a [bool],
+    /// Written.
+    pub(crate) halves: &'a mut [F16],
     /// Written, and hashed.
     pub(crate) out: &'a mut [T],
     /// Written, and hashed.
     pub(crate) state: &'a mut [T],
 }
 
-/// Calls `$with!` with every operation: the function below, its number type, and the ranges of
-/// lengths that are hashed together.
+/// Calls `$with!` with every operation: its function, its number type, and the ranges of lengths
+/// that are hashed together.
 macro_rules! operations {
     ($with:ident) => {
         $with! {
-            softmax f32 ROWS;
+            softmax single ROWS;
+            softmax double SHORT;
+            softmax_of_anything single SHORT;
+            softmax_of_anything double SHORT;
+            softmax_of_scores single SHORT;
+            softmax_of_scores double SHORT;
+            softmax_strided single COLUMNS;
+            softmax_strided double COLUMNS;
+            softmax half SHORT;
+            log_softmax single ROWS;
+            log_softmax double SHORT;
+            log_sum_exp single ROWS;
+            log_sum_exp double SHORT;
         }
     };
 }
 
 /// Ranges of row lengths: every small one, a prime, a vocabulary.
-const ROWS: &[(usize, usize)] = &[(0, 33), (1009, 1009), (4096, 4096), (SINGLES, SINGLES)];
+const ROWS: &[(usize, usize)] = &[(0, 33), (1000, 1000), (4096, 4096), (SINGLES, SINGLES)];
 /// The same where arithmetic is slow.
-const SHORT_ROWS: &[(usize, usize)] = &[(0, 33), (1009, 1009)];
+const SHORT: &[(usize, usize)] = &[(0, 33), (1000, 1000)];
+/// Lengths of columns.
+const COLUMNS: &[(usize, usize)] = &[(1, 33), (300, 300)];
 
 /// Elements of each `f32` operand.
 const SINGLES: usize = 128_256;
 /// Elements of each `f64` operand.
 const DOUBLES: usize = 4096;
+
+/// The operations of each number type.
+macro_rules! of_type {
+    ($module:ident, $t:ident) => {
+        pub(crate) mod $module {
+            use suanzi::Error;
+            use suanzi::probability::{
+                LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
+            };
+
+            use super::{Operands, copy, first, first_mut};
+
+            pub(crate) type T = $t;
+            pub(crate) const NAME: &str = stringify!($t);
+
+            include!("operations.rs");
+        }
+    };
+}
+of_type!(single, f32);
+of_type!(double, f64);
+
+/// Operations on arrays that are kept in 16 bits.
+pub(crate) mod half {
+    use suanzi::Error;
+    use suanzi::probability::{ProbabilityMap, Softmax};
+    use suanzi::storage::{Bf16, F16};
+
+    use super::{Operands, first_mut};
+
+    pub(crate) type T = f32;
+    pub(crate) const NAME: &str = "f16";
+
+    pub(crate) fn softmax(o: &mut Operands<T>) -> Result<(), Error> {
+        let halves = first_mut(o.halves, o.n);
+        for (half, &x) in halves.iter_mut().zip(o.x) {
+            *half = F16::from_f32(x);
+        }
+        Softmax::default().on(o.cpu).map_in_place(halves)?;
+        let mut brains = [Bf16::default(); 40];
+        for (brain, &x) in brains.iter_mut().zip(o.x) {
+            *brain = Bf16::from_f32(x);
+        }
+        Softmax::default().on(o.cpu).map_rows(&mut brains[..], 20)?;
+        let words = halves.iter().map(|half| half.to_f32());
+        let brains = brains.iter().map(|brain| brain.to_f32());
+        for (out, word) in o.out.iter_mut().zip(brains.chain(words)) {
+            *out = word;
+        }
+        Ok(())
+    }
+}
 
 /// Returns the first `n` elements, or none where there are fewer.
 fn first<T>(x: &[T], n: usize) -> &[T] {
@@ -59,9 +132,11 @@ fn first_mut<T>(x: &mut [T], n: usize) -> &mut [T] {
     x.get_mut(..n).unwrap_or_default()
 }
 
-pub(crate) fn softmax(o: &mut Operands<f32>) -> Result<(), Error> {
-    suanzi::probability::softmax::softmax(o.cpu, first(o.x, o.n), first_mut(o.out, o.n));
-    Ok(())
+/// Copies what fits.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
 
 /// Every operand, in one piece that fits a static of 3 MiB.
@@ -69,6 +144,14 @@ pub(crate) fn softmax(o: &mut Operands<f32>) -> Result<(), Error> {
 pub(crate) struct Memory {
     singles: Arena<f32, SINGLES>,
     doubles: Arena<f64, DOUBLES>,
+    others: Others,
+}
+
+/// The operands that are not of the number type.
+#[derive(Debug)]
+struct Others {
+    keep: [bool; DOUBLES],
+    halves: [F16; DOUBLES],
 }
 
 /// The operands of one number type.
@@ -84,7 +167,15 @@ struct Arena<T, const N: usize> {
 impl Memory {
     /// Returns operands that are all zero.
     pub(crate) const fn new() -> Self {
-        Self { singles: Arena::new(0.0), doubles: Arena::new(0.0) }
+        let others = Others {
+            keep: [false; DOUBLES],
+            halves: [F16::from_bits(0); DOUBLES],
+        };
+        Self {
+            singles: Arena::new(0.0),
+            doubles: Arena::new(0.0),
+            others,
+        }
     }
 }
 
@@ -101,17 +192,16 @@ pub(crate) struct Case {
 pub(crate) fn run(cpu: Cpu, memory: &mut Memory, report: &mut dyn FnMut(Case, Result<u64, Error>)) {
     memory.singles.fill();
     memory.doubles.fill();
+    for (i, keep) in memory.others.keep.iter_mut().enumerate() {
+        *keep = i % 7 != 3;
+    }
     macro_rules! each {
         ($($operation:ident $number:ident $ranges:ident;)*) => {$(
             for &(from, to) in $ranges {
-                let case = Case {
-                    operation: stringify!($operation),
-                    number: stringify!($number),
-                    from,
-                    to,
-                };
-                let arena = $number::arena(memory);
-                report(case, arena.hash(cpu, case, $operation));
+                let (operation, number) = (stringify!($operation), $number::NAME);
+                let case = Case { operation, number, from, to };
+                let (arena, others) = <$number::T>::operands(memory);
+                report(case, arena.hash(cpu, others, case, $number::$operation));
             }
         )*};
     }
@@ -127,14 +217,18 @@ pub(crate) fn expected(file: &str, case: Case) -> Option<u64> {
             && fields.next()?.parse() == Ok(case.from)
             && fields.next()?.parse() == Ok(case.to);
         let hash = fields.next()?;
-        if same { u64::from_str_radix(hash, 16).ok() } else { None }
+        if same {
+            u64::from_str_radix(hash, 16).ok()
+        } else {
+            None
+        }
     })
 }
 
 /// A number type of the operands.
 trait Number: Scalar {
     /// Returns the operands of this type.
-    fn arena(memory: &mut Memory) -> &mut impl Hashed<Self>;
+    fn operands(memory: &mut Memory) -> (&mut impl Hashed<Self>, &mut Others);
     /// Returns `value` * 2^`exponent`, which is exact.
     fn scaled(value: i32, exponent: i32) -> Self;
     /// Returns the number with this representation.
@@ -146,8 +240,8 @@ trait Number: Scalar {
 macro_rules! number {
     ($t:ident, $bits:ident, $arena:ident) => {
         impl Number for $t {
-            fn arena(memory: &mut Memory) -> &mut impl Hashed<Self> {
-                &mut memory.$arena
+            fn operands(memory: &mut Memory) -> (&mut impl Hashed<Self>, &mut Others) {
+                (&mut memory.$arena, &mut memory.others)
             }
             fn scaled(value: i32, exponent: i32) -> Self {
                 let bias = Self::MAX_EXP - 1;
@@ -171,6 +265,7 @@ trait Hashed<T> {
     fn hash(
         &mut self,
         cpu: Cpu,
+        others: &mut Others,
         case: Case,
         operation: fn(&mut Operands<T>) -> Result<(), Error>,
     ) -> Result<u64, Error>;
@@ -178,7 +273,13 @@ trait Hashed<T> {
 
 impl<T: Number, const N: usize> Arena<T, N> {
     const fn new(zero: T) -> Self {
-        Self { x: [zero; N], y: [zero; N], raw: [zero; N], out: [zero; N], state: [zero; N] }
+        Self {
+            x: [zero; N],
+            y: [zero; N],
+            raw: [zero; N],
+            out: [zero; N],
+            state: [zero; N],
+        }
     }
 
     /// Fills the operands that are read from integers alone, the same on every target.
@@ -209,6 +310,7 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
     fn hash(
         &mut self,
         cpu: Cpu,
+        others: &mut Others,
         case: Case,
         operation: fn(&mut Operands<T>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
@@ -216,11 +318,33 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
         for n in case.from..=case.to {
             self.out.fill(T::zero());
             self.state.fill(T::zero());
-            let Self { x, y, raw, out, state } = self;
-            operation(&mut Operands { cpu, n, x, y, raw, out, state })?;
+            let Self {
+                x,
+                y,
+                raw,
+                out,
+                state,
+            } = self;
+            let Others { keep, halves } = others;
+            let t = T::scaled(5, -2);
+            operation(&mut Operands {
+                cpu,
+                n,
+                x,
+                y,
+                raw,
+                t,
+                keep,
+                halves,
+                out,
+                state,
+            })?;
             // Trailing zeros are not hashed: they say nothing, and most operands are short.
             for written in [&*out, &*state] {
-                let len = written.iter().rposition(|v| v.representation() != 0).map_or(0, |last| last + 1);
+                let len = written
+                    .iter()
+                    .rposition(|v| v.representation() != 0)
+                    .map_or(0, |last| last + 1);
                 hash.write(len as u64);
                 for v in first(written, len) {
                     hash.write(v.representation());
@@ -233,7 +357,9 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
 
 /// Returns the next word of a linear congruential generator (Knuth, MMIX), its weak low bits mixed.
 fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     *state ^ *state >> 33
 }
 
