@@ -18,7 +18,6 @@ import math
 import os
 import re
 import struct
-import sys
 import time
 from collections import Counter, deque
 from pathlib import Path
@@ -30,12 +29,12 @@ HERE = Path(__file__).resolve().parent
 SEED = 2024
 VOCAB = 512
 SEQ_LEN = 512
-DIM, HIDDEN, LAYERS, HEADS, KV_HEADS = 128, 336, 5, 8, 4
-BATCH_TOKENS = 6144
+DIM, HIDDEN, LAYERS, HEADS, KV_HEADS = 128, 336, 5, 4, 2
+BATCH_TOKENS = 4096
 BLOCK = 64
 STEPS = 4000
 WARMUP = 100
-PEAK_RATE = 4e-3
+PEAK_RATE = 3e-3
 FINAL_RATE = 4e-5
 WEIGHT_DECAY = 0.1
 TOKENIZER_STORIES = 12_000
@@ -153,7 +152,7 @@ def rows(tokenizer, start):
         i += 1
 
 
-def batches(tokenizer, start, step=32):
+def batches(tokenizer, start, step=48):
     """Endless (inputs, targets) of about BATCH_TOKENS tokens; the rows of a batch have similar lengths; target 0 is padding."""
     import numpy as np
 
@@ -395,15 +394,7 @@ def export(work, target):
     print(json.dumps(state, indent=1))
 
 
-def keep_memory():
-    """Starts this program again with an allocator that keeps its pages: fresh pages cost more here than the arithmetic."""
-    wanted = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**29)}
-    if any(os.environ.get(k) != v for k, v in wanted.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
-
-
 def main():
-    keep_memory()
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--work", type=Path, required=True, help="folder for checkpoints, outside the repository")
     args.add_argument("--steps", type=int, default=STEPS)
