@@ -5,7 +5,7 @@
 extern crate std;
 mod cpu;
 mod error;
-mod math;
+pub mod math;
 pub mod position;
 pub mod probability;
 mod scalar;

@@ -18,10 +18,11 @@ impl Scalar for f64 {}
 
 pub(crate) mod sealed {
     use super::{Debug, Isa};
+    use crate::math::Coefficients;
     use crate::simd::Lanes;
 
     /// What kernels need of a number type beyond arithmetic.
-    pub trait Compute: Copy + Debug + PartialOrd + 'static {
+    pub trait Compute: Coefficients + Debug + PartialOrd {
         /// The vector of this type on the instruction set `S`.
         type Lanes<S: Isa>: Lanes<Element = Self, Isa = S>;
         /// The unsigned integer of the same width.
@@ -48,6 +49,8 @@ pub(crate) mod sealed {
         const ZERO: Self;
         /// One.
         const ONE: Self;
+        /// One half.
+        const HALF: Self;
         /// The quiet NaN that stands for every NaN in outputs.
         const NAN: Self;
         /// Plus infinity.
@@ -84,6 +87,7 @@ macro_rules! compute {
             const BIAS: Self = ($t::MAX_EXP - 1) as Self;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const HALF: Self = 0.5;
             const NAN: Self = $t::NAN;
             const INFINITY: Self = $t::INFINITY;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;

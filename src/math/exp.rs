@@ -14,66 +14,16 @@
 //! Everything carries a further factor of 2^SHIFT, so that terms down to the smallest subnormal
 //! result are normal numbers; the division by their sum takes it away.
 
+use super::Coefficients;
+pub(crate) use super::horner;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::Lanes;
 
-/// Constants of the exponential for one number type.
-pub(crate) trait ExpTable: Scalar {
-    /// 1 / ln 2.
-    const LOG2_E: Self;
-    /// The upper part of ln 2, so short that its product with any k is exact.
-    const LN2_HI: Self;
-    /// The lower part of ln 2, as short.
-    const LN2_LO: Self;
-    /// (exp(r) - 1) / r for |r| <= ln(2)/2, highest power first, without the constant one.
-    const EXP: &'static [Self];
-    /// The maximum, in absolute value, up to which rows are not shifted.
-    const CENTERED: Self;
-    /// The binary exponent that every term is raised by.
-    const SHIFT: Self;
-    /// Terms below 2^-FLOOR of the largest are held at it; they vanish in the quotient.
-    const FLOOR: Self;
-}
+/// A number type with constants of the exponential: every [`Scalar`] is one.
+pub trait ExpTable: Scalar {}
 
-impl ExpTable for f32 {
-    const LOG2_E: Self = core::f32::consts::LOG2_E;
-    // 15 bits each: exact for |k| < 2^9. They miss ln 2 by 2^-35.8.
-    const LN2_HI: Self = 0.693_145_75;
-    const LN2_LO: Self = 1.428_590_6e-6;
-    const EXP: &'static [Self] = &[
-        0.00138145387995,
-        0.00836874514475,
-        0.0416683908162,
-        0.166665203987,
-        0.499999934319,
-    ];
-    const CENTERED: Self = 220.0;
-    const SHIFT: Self = 60.0;
-    const FLOOR: Self = 184.0;
-}
-
-impl ExpTable for f64 {
-    const LOG2_E: Self = core::f64::consts::LOG2_E;
-    // 41 bits each: exact for |k| < 2^12. They miss ln 2 by 2^-84.4.
-    const LN2_HI: Self = 0.693_147_180_559_662_956_511_601_805_687;
-    const LN2_LO: Self = 2.823_529_056_303_557_877_869_396_834_48e-13;
-    const EXP: &'static [Self] = &[
-        2.5000018853083341953e-8,
-        2.7630306255647857359e-7,
-        2.7557586803847070697e-6,
-        0.000024801492949617070769,
-        0.00019841269505773806997,
-        0.0013888888943759984011,
-        0.008333333333494977261,
-        0.041666666666529728134,
-        0.16666666666666411508,
-        0.50000000000000106688,
-    ];
-    const CENTERED: Self = 1400.0;
-    const SHIFT: Self = 120.0;
-    const FLOOR: Self = 1140.0;
-}
+impl<T: Scalar> ExpTable for T {}
 
 /// exp(x - center) * 2^(SHIFT - exponent), for the x of one row.
 #[derive(Clone, Copy)]
@@ -156,18 +106,4 @@ pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
 fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
     let q = horner(isa, V::Element::EXP, r).mul_add(r, V::splat(isa, V::Element::ONE));
     (r * q).exact_mul_add(scale, scale)
-}
-
-/// Evaluates a polynomial by Horner's rule, highest power first.
-#[inline(always)]
-pub(crate) fn horner<V: Lanes>(isa: V::Isa, coefficients: &[V::Element], x: V) -> V {
-    let mut coefficients = coefficients.iter();
-    let mut p = V::splat(
-        isa,
-        coefficients.next().copied().unwrap_or(V::Element::ZERO),
-    );
-    for &c in coefficients {
-        p = p.mul_add(x, V::splat(isa, c));
-    }
-    p
 }

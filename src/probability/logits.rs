@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::error::Parameter;
+use crate::math::Coefficients;
 use crate::math::exp::ExpTable;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
