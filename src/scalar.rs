@@ -49,8 +49,6 @@ pub(crate) mod sealed {
         const ZERO: Self;
         /// One.
         const ONE: Self;
-        /// One half.
-        const HALF: Self;
         /// The quiet NaN that stands for every NaN in outputs.
         const NAN: Self;
         /// Plus infinity.
@@ -87,7 +85,6 @@ macro_rules! compute {
             const BIAS: Self = ($t::MAX_EXP - 1) as Self;
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
-            const HALF: Self = 0.5;
             const NAN: Self = $t::NAN;
             const INFINITY: Self = $t::INFINITY;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;

@@ -233,6 +233,12 @@ def implementation(kind):
         out.append(f"    /// {doc}")
         out.append(f"    const {name}: Self = {kind.literal(value)};")
 
+    number("HALF", mpf(0.5), "One half.")
+    number("TWO", mpf(2), "Two.")
+    number("NORMALS_FROM", ldexp(mpf(1), -126 if single else -1022), "The least positive normal number.")
+    raised = 32 if single else 64
+    number("RAISE", ldexp(mpf(1), raised), "A power of two that makes every subnormal number normal.")
+    number("RAISED", mpf(raised), "Its binary exponent.")
     number("LOG2_E", kind.round(1 / log(mpf(2))), "1 / ln 2.")
     bits, range_bits = (15, 9) if single else (41, 12)
     (high, low), _ = parts(log(mpf(2)), bits, 2, kind)

@@ -7,6 +7,16 @@
 use super::Coefficients;
 
 impl Coefficients for f32 {
+    /// One half.
+    const HALF: Self = 0.5;
+    /// Two.
+    const TWO: Self = 2.0;
+    /// The least positive normal number.
+    const NORMALS_FROM: Self = 1.1754944e-38;
+    /// A power of two that makes every subnormal number normal.
+    const RAISE: Self = 4294967300.0;
+    /// Its binary exponent.
+    const RAISED: Self = 32.0;
     /// 1 / ln 2.
     const LOG2_E: Self = 1.442695;
     /// 15 bits of ln 2: exact times any |k| < 2^9.
@@ -102,6 +112,16 @@ impl Coefficients for f32 {
 }
 
 impl Coefficients for f64 {
+    /// One half.
+    const HALF: Self = 0.5;
+    /// Two.
+    const TWO: Self = 2.0;
+    /// The least positive normal number.
+    const NORMALS_FROM: Self = 2.2250738585072014e-308;
+    /// A power of two that makes every subnormal number normal.
+    const RAISE: Self = 18446744073709551616.0;
+    /// Its binary exponent.
+    const RAISED: Self = 64.0;
     /// 1 / ln 2.
     const LOG2_E: Self = 1.4426950408889634;
     /// 41 bits of ln 2: exact times any |k| < 2^12.

@@ -49,6 +49,16 @@ use crate::simd::{Isa, LANES, Lanes, order};
 /// Constants of the elementary functions for one number type; `coefficients.rs` has the values with
 /// their origin and error.
 pub trait Coefficients: Copy + 'static {
+    /// One half.
+    const HALF: Self;
+    /// Two.
+    const TWO: Self;
+    /// The least positive normal number.
+    const NORMALS_FROM: Self;
+    /// A power of two that makes every subnormal number normal.
+    const RAISE: Self;
+    /// Its binary exponent.
+    const RAISED: Self;
     /// 1 / ln 2.
     const LOG2_E: Self;
     /// The upper part of ln 2, so short that its product with any exponent is exact.

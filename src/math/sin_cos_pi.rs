@@ -76,7 +76,7 @@ pub fn sin_cos_pi<T: Scalar>(cpu: Cpu, x: &[T], sin: &mut [T], cos: &mut [T]) ->
 pub(crate) fn sin_cos_pi_lanes<V: Lanes>(isa: V::Isa, x: V) -> (V, V) {
     let zero = V::splat(isa, V::Element::ZERO);
     let half = V::splat(isa, V::Element::HALF);
-    let two = V::splat(isa, V::Element::ONE + V::Element::ONE);
+    let two = V::splat(isa, V::Element::TWO);
     let integers = V::splat(isa, V::Element::INTEGERS_FROM);
     let magnitude = x.abs();
     // Turns are whole from 2^(MANTISSA + 1) on; below, the nearest even number is subtracted.
