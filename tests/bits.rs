@@ -20,7 +20,7 @@ fn hashes(level: Level) -> Vec<(Case, Result<u64, Error>)> {
     let cpu = Cpu::with(level).expect("a level of this processor");
     let mut memory = Box::new(const { Memory::new() });
     let mut hashes = Vec::new();
-    cases::run(cpu, &mut memory, &mut |case, hash| {
+    cases::run(cpu, &mut memory, &|_| true, &mut |case, hash| {
         hashes.push((case, hash))
     });
     hashes
