@@ -6,6 +6,7 @@ extern crate std;
 mod cpu;
 mod error;
 pub mod math;
+pub mod nn;
 pub mod position;
 pub mod probability;
 mod scalar;
