@@ -2,10 +2,11 @@
 
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::{ExpTable, ScaledExp};
+use crate::math::Coefficients as _;
+use crate::math::exp::ScaledExp;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, Lanes, One};
-use crate::{Cpu, Error};
+use crate::{Cpu, Error, Scalar};
 
 /// silu(a) b, with silu(a) = a / (1 + exp(-a)), also called swish (Shazeer, 2020, arXiv:2002.05202).
 ///
@@ -41,7 +42,7 @@ impl GatedSilu {
     /// # Errors
     ///
     /// [`Error::Length`] unless both have one length.
-    pub fn map_in_place<T: ExpTable>(&self, a: &mut [T], b: &[T]) -> Result<(), Error> {
+    pub fn map_in_place<T: Scalar>(&self, a: &mut [T], b: &[T]) -> Result<(), Error> {
         check_len(a.len(), b.len())?;
         dispatch!(self.cpu, isa => gate(isa, a, b));
         Ok(())
@@ -50,9 +51,11 @@ impl GatedSilu {
 
 /// Maps whole vectors, then the elements left over one by one.
 #[inline(always)]
-fn gate<S: Isa, T: ExpTable>(isa: S, a: &mut [T], b: &[T]) {
+fn gate<S: Isa, T: Scalar>(isa: S, a: &mut [T], b: &[T]) {
     let whole = a.len() - a.len() % <T::Lanes<S> as Lanes>::LANES;
-    let (Some((a, a_rest)), Some((b, b_rest))) = (a.split_at_mut_checked(whole), b.split_at_checked(whole)) else {
+    let (Some((a, a_rest)), Some((b, b_rest))) =
+        (a.split_at_mut_checked(whole), b.split_at_checked(whole))
+    else {
         return;
     };
     gate_vectors::<T::Lanes<S>>(isa, a, b);
@@ -61,7 +64,7 @@ fn gate<S: Isa, T: ExpTable>(isa: S, a: &mut [T], b: &[T]) {
 
 /// [`gate`] for a multiple of the vector's length.
 #[inline(always)]
-fn gate_vectors<V: Lanes<Element: ExpTable>>(isa: V::Isa, a: &mut [V::Element], b: &[V::Element]) {
+fn gate_vectors<V: Lanes>(isa: V::Isa, a: &mut [V::Element], b: &[V::Element]) {
     let exp = ScaledExp::<V>::new(isa, V::Element::ZERO);
     let nan = V::splat(isa, V::Element::NAN);
     for (a, b) in a.chunks_exact_mut(V::LANES).zip(b.chunks_exact(V::LANES)) {
@@ -76,11 +79,14 @@ fn gate_vectors<V: Lanes<Element: ExpTable>>(isa: V::Isa, a: &mut [V::Element], 
 /// its scaled form, with a factor of 2^SHIFT, until after the division. Where t is held at its
 /// floor, so is a, and the result rounds to zero.
 #[inline(always)]
-fn silu<V: Lanes<Element: ExpTable>>(isa: V::Isa, exp: &ScaledExp<V>, a: V) -> V {
+fn silu<V: Lanes>(isa: V::Isa, exp: &ScaledExp<V>, a: V) -> V {
     let zero = V::splat(isa, V::Element::ZERO);
     let one = V::splat(isa, V::Element::ONE);
     let unscale = one / exp.of(isa, zero);
-    let floor = V::splat(isa, -(V::Element::FLOOR * (V::Element::LN2_HI + V::Element::LN2_LO)));
+    let floor = V::splat(
+        isa,
+        -(V::Element::FLOOR * (V::Element::LN2_HI + V::Element::LN2_LO)),
+    );
     let t = exp.of(isa, -a.abs());
     let negative = a.lt(zero);
     let quotient = V::select(negative, floor.max(a) * t, a) / (t * unscale + one);

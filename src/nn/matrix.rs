@@ -65,7 +65,13 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
             Some(len) if len > 0 => check_len(len, weights.len())?,
             _ => return Err(Error::Domain(Parameter::Shape)),
         }
-        Ok(Self { weights, scales: &[], rows, columns, cpu: Cpu::default() })
+        Ok(Self {
+            weights,
+            scales: &[],
+            rows,
+            columns,
+            cpu: Cpu::default(),
+        })
     }
 
     /// Multiplies row i by `scales[i]`, on top of the weights as they are kept.
@@ -173,7 +179,14 @@ fn product<S: Isa, T: Scalar, W: Stored<T>>(
         #[inline(always)]
         |_, dot| {
             if let Some(y) = y.next() {
-                put(y, scales.next().map_or(dot, #[inline(always)] |&scale| dot * scale));
+                put(
+                    y,
+                    scales.next().map_or(
+                        dot,
+                        #[inline(always)]
+                        |&scale| dot * scale,
+                    ),
+                );
                 *y = canonical(*y);
             }
         },
@@ -182,7 +195,12 @@ fn product<S: Isa, T: Scalar, W: Stored<T>>(
 
 /// Writes x W to y.
 #[inline(always)]
-fn transposed<S: Isa, T: Scalar, W: Stored<T>>(isa: S, matrix: &Matrix<'_, W, T>, x: &[T], y: &mut [T]) {
+fn transposed<S: Isa, T: Scalar, W: Stored<T>>(
+    isa: S,
+    matrix: &Matrix<'_, W, T>,
+    x: &[T],
+    y: &mut [T],
+) {
     y.fill(T::ZERO);
     let mut scales = matrix.scales.iter();
     let mut factor = |&x: &T| scales.next().map_or(x, |&scale| x * scale);
@@ -193,7 +211,10 @@ fn transposed<S: Isa, T: Scalar, W: Stored<T>>(isa: S, matrix: &Matrix<'_, W, T>
         for (to, from) in x.iter_mut().zip(block) {
             *to = factor(from);
         }
-        let rows = core::array::from_fn(#[inline(always)] |_| rows.next().unwrap_or_default());
+        let rows = core::array::from_fn(
+            #[inline(always)]
+            |_| rows.next().unwrap_or_default(),
+        );
         add_rows::<S, T, W, BLOCK>(isa, x, rows, y);
     }
     for x in rest {
@@ -210,10 +231,31 @@ fn add_rows<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
     y: &mut [T],
 ) {
     let whole = y.len() - y.len() % <T::Lanes<S> as Lanes>::LANES;
-    let Some((y, y_rest)) = y.split_at_mut_checked(whole) else { return };
-    let split = rows.map(#[inline(always)] |row| row.split_at_checked(whole).unwrap_or_default());
-    add_vectors::<T::Lanes<S>, W, ROWS>(isa, x, split.map(#[inline(always)] |(row, _)| row), y);
-    add_vectors::<T::Lanes<One>, W, ROWS>(One, x, split.map(#[inline(always)] |(_, rest)| rest), y_rest);
+    let Some((y, y_rest)) = y.split_at_mut_checked(whole) else {
+        return;
+    };
+    let split = rows.map(
+        #[inline(always)]
+        |row| row.split_at_checked(whole).unwrap_or_default(),
+    );
+    add_vectors::<T::Lanes<S>, W, ROWS>(
+        isa,
+        x,
+        split.map(
+            #[inline(always)]
+            |(row, _)| row,
+        ),
+        y,
+    );
+    add_vectors::<T::Lanes<One>, W, ROWS>(
+        One,
+        x,
+        split.map(
+            #[inline(always)]
+            |(_, rest)| rest,
+        ),
+        y_rest,
+    );
 }
 
 /// Adds the combination of the rows to y, a multiple of the vector's length.
@@ -224,7 +266,10 @@ fn add_vectors<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
     rows: [&[W]; ROWS],
     y: &mut [V::Element],
 ) {
-    let x = x.map(#[inline(always)] |x| V::splat(isa, x));
+    let x = x.map(
+        #[inline(always)]
+        |x| V::splat(isa, x),
+    );
     let nan = V::splat(isa, V::Element::NAN);
     let mut at = 0;
     for y in y.chunks_exact_mut(V::LANES) {

@@ -43,7 +43,10 @@ impl<T: Scalar> RmsNorm<T> {
     /// [`Parameter::Epsilon`] unless epsilon is finite and positive.
     pub fn new(epsilon: T) -> Result<Self, Error> {
         if epsilon > T::ZERO && epsilon < T::INFINITY {
-            Ok(Self { epsilon, cpu: Cpu::default() })
+            Ok(Self {
+                epsilon,
+                cpu: Cpu::default(),
+            })
         } else {
             Err(Error::Domain(Parameter::Epsilon))
         }
@@ -86,7 +89,10 @@ impl<T: Scalar> RmsNorm<T> {
     /// [`Error::Multiple`] unless `x` holds whole rows.
     pub fn map_rows(&self, x: &mut [T], gain: &[T]) -> Result<(), Error> {
         if !x.len().is_multiple_of(gain.len()) {
-            return Err(Error::Multiple { of: gain.len(), found: x.len() });
+            return Err(Error::Multiple {
+                of: gain.len(),
+                found: x.len(),
+            });
         }
         dispatch!(self.cpu, isa => normalize_rows(isa, self.epsilon, x, gain));
         Ok(())
@@ -115,7 +121,12 @@ fn normalize_rows<S: Isa, T: Scalar>(isa: S, epsilon: T, x: &mut [T], gain: &[T]
 /// Returns 1 / sqrt(mean(x^2) + epsilon); NaN where the sum of squares is not finite.
 #[inline(always)]
 fn factor<S: Isa, T: Scalar>(isa: S, epsilon: T, x: &[T]) -> T {
-    let sum = order::map_sum::<T::Lanes<S>, _>(isa, x, #[inline(always)] |v, _| v * v);
+    let sum = order::map_sum::<T::Lanes<S>, _>(
+        isa,
+        x,
+        #[inline(always)]
+        |v, _| v * v,
+    );
     if sum < T::INFINITY {
         T::ONE / (sum / T::from_count(x.len()) + epsilon).root()
     } else {
@@ -127,7 +138,8 @@ fn factor<S: Isa, T: Scalar>(isa: S, epsilon: T, x: &[T]) -> T {
 #[inline(always)]
 fn scale<S: Isa, T: Scalar>(isa: S, factor: T, x: &mut [T], gain: &[T]) {
     let whole = x.len() - x.len() % <T::Lanes<S> as Lanes>::LANES;
-    let (Some((x, x_rest)), Some((gain, gain_rest))) = (x.split_at_mut_checked(whole), gain.split_at_checked(whole))
+    let (Some((x, x_rest)), Some((gain, gain_rest))) =
+        (x.split_at_mut_checked(whole), gain.split_at_checked(whole))
     else {
         return;
     };
@@ -137,10 +149,18 @@ fn scale<S: Isa, T: Scalar>(isa: S, factor: T, x: &mut [T], gain: &[T]) {
 
 /// [`scale`] for a multiple of the vector's length.
 #[inline(always)]
-fn scale_vectors<V: Lanes>(isa: V::Isa, factor: V::Element, x: &mut [V::Element], gain: &[V::Element]) {
+fn scale_vectors<V: Lanes>(
+    isa: V::Isa,
+    factor: V::Element,
+    x: &mut [V::Element],
+    gain: &[V::Element],
+) {
     let factor = V::splat(isa, factor);
     let nan = V::splat(isa, V::Element::NAN);
-    for (x, gain) in x.chunks_exact_mut(V::LANES).zip(gain.chunks_exact(V::LANES)) {
+    for (x, gain) in x
+        .chunks_exact_mut(V::LANES)
+        .zip(gain.chunks_exact(V::LANES))
+    {
         let y = V::load(isa, x) * factor * V::load(isa, gain);
         V::select(y.eq(y), y, nan).store(x);
     }

@@ -100,9 +100,17 @@ pub(crate) fn dots<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
                 }
             }
         } else {
-            let x = padded(tail, #[inline(always)] |&x| x);
+            let x = padded(
+                tail,
+                #[inline(always)]
+                |&x| x,
+            );
             for (sum, (_, rest)) in sums.iter_mut().zip(&rows) {
-                let w = padded(rest.get(..tail.len()).unwrap_or_default(), #[inline(always)] |w| w.widen());
+                let w = padded(
+                    rest.get(..tail.len()).unwrap_or_default(),
+                    #[inline(always)]
+                    |w| w.widen(),
+                );
                 let mut lane = 0;
                 for sum in sum.iter_mut().take(LANES / V::LANES) {
                     let x = V::load(isa, x.get(lane..).unwrap_or_default());
@@ -120,7 +128,12 @@ pub(crate) fn dots<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
 
 /// Adds sixteen products to the sums of one row.
 #[inline(always)]
-fn add<V: Lanes, W: Stored<V::Element>>(isa: V::Isa, sum: &mut [V; LANES], x: &[V::Element; LANES], w: &[W; LANES]) {
+fn add<V: Lanes, W: Stored<V::Element>>(
+    isa: V::Isa,
+    sum: &mut [V; LANES],
+    x: &[V::Element; LANES],
+    w: &[W; LANES],
+) {
     let mut lane = 0;
     for sum in sum.iter_mut().take(LANES / V::LANES) {
         let v = V::load(isa, x.get(lane..).unwrap_or_default());
