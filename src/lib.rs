@@ -8,6 +8,7 @@ mod error;
 pub mod math;
 pub mod nn;
 pub mod position;
+pub mod mixer;
 pub mod probability;
 mod scalar;
 mod simd;

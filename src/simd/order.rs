@@ -207,6 +207,12 @@ pub(super) fn join<V: Lanes>(vectors: [V; LANES]) -> V::Element {
     for (v, to) in vectors.iter().zip(lanes.chunks_mut(V::LANES)) {
         v.store(to);
     }
+    join_lanes(lanes)
+}
+
+/// Joins sixteen stored lanes as a tree.
+#[inline(always)]
+pub(crate) fn join_lanes<T: Compute + core::ops::Add<Output = T>>(mut lanes: [T; LANES]) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         let (low, high) = lanes.split_at_mut(half);

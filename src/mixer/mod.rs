@@ -1,0 +1,85 @@
+//! Causal mixers: attention as a recurrence, and the memories it reads.
+//!
+//! Causal softmax attention is a recurrent network that reads its past again at every step. Its
+//! state is the running sum of exp(score) * (value, 1): [`OnlineSoftmax`]. Where the keys and values
+//! come from is another question, and [`KeyValues`] is its answer: a [`Cache`] of everything, a
+//! [`Ring`] of the newest, an int8 [`QuantizedCache`], or nothing but the tokens, from which
+//! [`Recompute`] derives every key again. All of them feed one kernel, [`Attention`]; memory is traded
+//! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
+//! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
+//!
+//! # The portable order of attention
+//!
+//! The default executor gives the same bits at every vector width and for every memory:
+//!
+//! 1. A score is `scale * (q . k)`: the dot product in sixteen lanes joined as a tree (as in
+//!    matrix-vector products), then one rounding. A memory with scales gives
+//!    `scale * (key_scale * (q . k))`.
+//! 2. Keys fall into blocks of [`BLOCK`] positions, counted from position zero of the sequence. A
+//!    block's reference is that of its greatest visible score m: a center c (zero while m is small,
+//!    else m rounded to a multiple of 128) and the integer N nearest to (m - c) / ln 2. The weight of
+//!    a key is p = exp(s - c) / 2^N, where 2^N takes part as an exponent, exactly.
+//! 3. Within a block the sum of p, and the sum of p * v for each element of the values, run from the
+//!    newest key to the oldest, every product and every addition rounded. A memory with scales
+//!    multiplies p by the value's scale before.
+//! 4. Blocks join as a binary tree over their numbers: 2j with 2j + 1, the results likewise. What is
+//!    left unpaired joins from the newest to the oldest. Attention sinks in front of a window form a
+//!    tree of their own, which joins last.
+//! 5. Two parts join in the reference of the greater: `a * f + b * g`. While c agrees, f and g are
+//!    powers of two, so that a change of reference costs no rounding at all.
+//!
+//! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
+//! a split at any multiple of [`BLOCK`] the same as no split, as long as no product p * v lies below
+//! the normal numbers and the scores are small enough for c = 0 (at most 220 in magnitude for `f32`,
+//! 1400 for `f64`). Otherwise the parts agree within the error bound.
+
+mod attention;
+mod cache;
+mod kernel;
+mod online;
+mod state;
+
+pub use attention::{Attention, Visible};
+pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use online::OnlineSoftmax;
+
+use crate::Error;
+
+/// The positions of one block of the portable order.
+pub const BLOCK: usize = 64;
+
+/// A layer that maps each token of a sequence to an output, from this token and those before it.
+///
+/// `X` is the buffer, and says where the work is done. Implementors keep their past in storage that
+/// the caller lent, check every length before anything is written, and give the same outputs for a
+/// sequence whether it comes token by token or in pieces.
+pub trait CausalMixer<X: ?Sized> {
+    /// What one step reads: the projections of one token.
+    type Token<'a>
+    where
+        X: 'a;
+
+    /// Reads the next token and writes its output.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if a part of the token or `out` has another length than the layer,
+    /// [`Error::Capacity`] if the memory is full.
+    fn step(&mut self, token: Self::Token<'_>, out: &mut X) -> Result<(), Error>;
+
+    /// Forgets every token.
+    fn reset(&mut self);
+}
+
+/// A state that joins with the state of the steps that followed.
+///
+/// Joining is associative, up to the rounding that the implementor states, so threads, blocks and
+/// machines may each take a stretch of the sequence.
+pub trait Merge {
+    /// Takes the steps of `later` as though they had been taken here, after those that were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the states have different shapes.
+    fn merge(&mut self, later: &Self) -> Result<(), Error>;
+}

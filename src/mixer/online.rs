@@ -1,0 +1,221 @@
+//! The online softmax: attention's state as a recurrence of constant size.
+
+use super::Merge;
+use super::state::{
+    HEADER, Head, Reference, clear, heads, heads_mut, join, number, padded, part_len,
+};
+use crate::cpu::dispatch;
+use crate::error::check_len;
+use crate::math::exp::ExpTable;
+use crate::simd::{Isa, Lanes, One};
+use crate::{Cpu, Error, Parameter};
+
+/// The state of softmax attention after some keys, for a group of query heads that share them.
+///
+/// For each head it holds the sums of exp(s) and of exp(s) * v, relative to a reference near the
+/// greatest score so far: the pair (z, y) with (z, y) + exp(s) * (1, v) as its recurrence, and y / z
+/// as the output. The reference is a power of two while scores are small (at most 220 in magnitude
+/// for `f32`, 1400 for `f64`), so that a new maximum costs no rounding. Milakov and Gimelshein
+/// (2018), arXiv 1805.02867; Rabe and Staats (2021), arXiv 2112.05682.
+///
+/// * **Domain:** every score and value. Minus infinity weighs zero; NaN and plus infinity give NaN.
+///   The empty state gives zeros and a log-sum-exp of minus infinity.
+/// * **Order:** one key after the other. Any order of keys, and any grouping by [`Merge`], agree
+///   within the error bound; keys of one [`BLOCK`](super::BLOCK) from the newest to the oldest give
+///   the same bits as [`Attention`](super::Attention).
+/// * **Accuracy:** the table's row `online softmax`, in units of max |v|, for any number of keys up
+///   to 4096; beyond, the error grows with the number of keys.
+/// * **Storage:** [`OnlineSoftmax::state_len`] elements, whatever the number of keys.
+///
+/// ```
+/// use suanzi::mixer::{Merge, OnlineSoftmax};
+///
+/// const LEN: usize = OnlineSoftmax::<f32, [f32; 0]>::state_len(1, 2);
+/// let mut state = OnlineSoftmax::new(1, 2, [0.0_f32; LEN])?;
+/// state.push(&[0.5], &[1.0, 0.0])?;
+/// let mut later = OnlineSoftmax::new(1, 2, [0.0_f32; LEN])?;
+/// later.push(&[0.5], &[0.0, 1.0])?;
+/// state.merge(&later)?;
+///
+/// let mut out = [0.0; 2];
+/// state.finish(&mut out)?;
+/// assert_eq!(out, [0.5, 0.5]);
+/// # Ok::<(), suanzi::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct OnlineSoftmax<T, S> {
+    storage: S,
+    heads: usize,
+    dim: usize,
+    cpu: Cpu,
+    element: core::marker::PhantomData<T>,
+}
+
+impl<T, S> OnlineSoftmax<T, S> {
+    /// Returns the elements that the state of `heads` heads with values of `dim` elements takes.
+    #[must_use]
+    pub const fn state_len(heads: usize, dim: usize) -> usize {
+        part_len(heads, dim)
+    }
+
+    /// Moves the state to another executor.
+    #[must_use]
+    pub fn on(self, cpu: Cpu) -> Self {
+        Self { cpu, ..self }
+    }
+}
+
+impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
+    /// Returns the state of no key, in lent storage, on the processor's best instruction set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] if `heads` or `dim` is zero, [`Error::Length`] if the storage has not
+    /// [`OnlineSoftmax::state_len`] elements.
+    pub fn new(heads: usize, dim: usize, storage: S) -> Result<Self, Error> {
+        if heads == 0 {
+            return Err(Error::Domain(Parameter::Heads));
+        }
+        let fits = dim.checked_next_multiple_of(crate::simd::LANES);
+        let fits = fits.and_then(|dim| dim.checked_add(HEADER));
+        if dim == 0 || fits.and_then(|dim| dim.checked_mul(heads)).is_none() {
+            return Err(Error::Domain(Parameter::HeadDim));
+        }
+        check_len(Self::state_len(heads, dim), storage.as_ref().len())?;
+        let mut state = Self {
+            storage,
+            heads,
+            dim,
+            cpu: Cpu::default(),
+            element: core::marker::PhantomData,
+        };
+        state.reset();
+        Ok(state)
+    }
+
+    /// Forgets every key.
+    pub fn reset(&mut self) {
+        clear(self.storage.as_mut(), self.dim);
+    }
+
+    /// Adds a key: its score for each head, and the value that they share.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if there is not one score a head or the value has another length.
+    pub fn push(&mut self, scores: &[T], value: &[T]) -> Result<(), Error> {
+        check_len(self.heads, scores.len())?;
+        check_len(self.dim, value.len())?;
+        let part = self.storage.as_mut();
+        dispatch!(self.cpu, isa => push(isa, part, self.dim, scores, value));
+        Ok(())
+    }
+
+    /// Adds a score that no value belongs to: a learned sink, which takes weight and gives nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if there is not one score a head.
+    pub fn push_sink(&mut self, scores: &[T]) -> Result<(), Error> {
+        check_len(self.heads, scores.len())?;
+        let part = self.storage.as_mut();
+        dispatch!(self.cpu, isa => push(isa, part, self.dim, scores, &[]));
+        Ok(())
+    }
+
+    /// Writes the outputs `[head][dim]`: the weighted means of the values, zeros without keys.
+    ///
+    /// The state is unchanged and may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if `out` has another length.
+    pub fn finish(&self, out: &mut [T]) -> Result<(), Error> {
+        check_len(self.heads * self.dim, out.len())?;
+        let heads = heads(self.storage.as_ref(), self.dim);
+        for ((values, head), out) in heads.zip(out.chunks_exact_mut(self.dim.max(1))) {
+            Head::read(head).divide(values, out);
+        }
+        Ok(())
+    }
+
+    /// Writes the natural logarithm of the sum of exp(score) for each head; minus infinity without
+    /// keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if `out` has not one element a head.
+    pub fn log_sum_exp(&self, out: &mut [T]) -> Result<(), Error> {
+        check_len(self.heads, out.len())?;
+        for ((_, head), out) in heads(self.storage.as_ref(), self.dim).zip(out) {
+            *out = Head::read(head).log_sum_exp();
+        }
+        Ok(())
+    }
+}
+
+impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> Merge for OnlineSoftmax<T, S> {
+    /// Joins the keys of another state; which of the two came later makes no difference, not even in
+    /// the bits.
+    fn merge(&mut self, later: &Self) -> Result<(), Error> {
+        check_len(self.heads, later.heads)?;
+        check_len(self.dim, later.dim)?;
+        let part = self.storage.as_mut();
+        dispatch!(self.cpu, isa => join(isa, part, later.storage.as_ref(), self.dim));
+        Ok(())
+    }
+}
+
+/// Adds one key to a part: a score for each head and one value, or none.
+#[inline(always)]
+pub(super) fn push<S: Isa, T: ExpTable>(
+    isa: S,
+    part: &mut [T],
+    dim: usize,
+    scores: &[T],
+    value: &[T],
+) {
+    let n = T::Lanes::<S>::LANES;
+    for ((values, numbers), &score) in heads_mut(part, dim).zip(scores) {
+        let head = Head::read(numbers);
+        let (reference, f, _) = head.reference.join(Reference::of(score));
+        let p = weight(reference, score);
+        Head {
+            reference,
+            sum: head.sum * f + p,
+        }
+        .write(numbers);
+        let [f, p] = [f, p].map(
+            #[inline(always)]
+            |x| T::Lanes::<S>::splat(isa, x),
+        );
+        let whole = value.len() / n * n;
+        for (values, v) in values.chunks_exact_mut(n).zip(value.chunks_exact(n)) {
+            let v = T::Lanes::<S>::load(isa, v);
+            p.mul_add(v, T::Lanes::<S>::load(isa, values) * f)
+                .store(values);
+        }
+        if whole < padded(dim) {
+            let mut rest = [T::ZERO; crate::simd::LANES];
+            for (to, &v) in rest.iter_mut().zip(value.get(whole..).unwrap_or_default()) {
+                *to = v;
+            }
+            let values = values.get_mut(whole..).unwrap_or_default();
+            for (values, v) in values.chunks_exact_mut(n).zip(rest.chunks_exact(n)) {
+                let v = T::Lanes::<S>::load(isa, v);
+                p.mul_add(v, T::Lanes::<S>::load(isa, values) * f)
+                    .store(values);
+            }
+        }
+    }
+}
+
+/// Returns exp(score) in a reference; zero for minus infinity.
+#[inline(always)]
+fn weight<T: ExpTable>(reference: Reference<T>, score: T) -> T {
+    if score == T::NEG_INFINITY {
+        return T::ZERO;
+    }
+    let d = T::Lanes::<One>::splat(One, score - reference.center);
+    number::<T>(reference.exp::<T::Lanes<One>>(One).of(One, d))
+}

@@ -1,0 +1,343 @@
+//! Partial softmax sums: what a stretch of keys amounts to, and how two stretches join.
+//!
+//! A part holds, for each of a group of query heads, a center c, an exponent N, the sum of weights
+//! and the weighted sum of values, both in units of exp(c) 2^N. No key at all is N = -inf and zeros.
+
+use crate::math::exp::{ExpTable, ScaledExp};
+use crate::scalar::sealed::Compute;
+use crate::simd::{Isa, LANES, Lanes, One};
+
+/// Numbers that stand behind the accumulators of each head: center, exponent, sum.
+pub(super) const HEADER: usize = 3;
+
+/// Returns the elements that the accumulator of one head takes: whole groups of lanes.
+pub(super) const fn padded(dim: usize) -> usize {
+    dim.next_multiple_of(LANES)
+}
+
+/// Returns the elements of one part.
+pub(super) const fn part_len(heads: usize, dim: usize) -> usize {
+    heads * (HEADER + padded(dim))
+}
+
+/// The reference of one head: center and exponent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reference<T> {
+    pub(super) center: T,
+    pub(super) exponent: T,
+}
+
+impl<T: ExpTable> Reference<T> {
+    /// The reference of no key.
+    pub(super) const NONE: Self = Self {
+        center: T::ZERO,
+        exponent: T::NEG_INFINITY,
+    };
+
+    /// Returns the reference of a greatest score.
+    #[inline(always)]
+    pub(super) fn of(max: T) -> Self {
+        if max == T::NEG_INFINITY {
+            return Self::NONE;
+        }
+        let center = if max > T::CENTERED || max < -T::CENTERED {
+            coarse(max)
+        } else {
+            T::ZERO
+        };
+        let exponent = ((max - center) * T::LOG2_E + T::MAGIC) - T::MAGIC;
+        Self { center, exponent }
+    }
+
+    /// Returns the exponential for scores in this reference, less the center.
+    #[inline(always)]
+    pub(super) fn exp<V: Lanes<Element = T>>(self, isa: V::Isa) -> ScaledExp<V> {
+        // The shift that keeps subnormal results of a softmax would only cost range here.
+        let exponent = if self.exponent == T::NEG_INFINITY {
+            T::ZERO
+        } else {
+            self.exponent
+        };
+        ScaledExp::with(isa, self.center, exponent + T::SHIFT)
+    }
+
+    /// Returns the greater reference and the factors that bring both sides to it.
+    #[inline(always)]
+    pub(super) fn join(self, other: Self) -> (Self, T, T) {
+        if other.exponent == T::NEG_INFINITY {
+            return (self, T::ONE, T::ZERO);
+        }
+        if self.exponent == T::NEG_INFINITY {
+            return (other, T::ZERO, T::ONE);
+        }
+        if self.center == other.center {
+            let to = if self.exponent > other.exponent {
+                self
+            } else {
+                other
+            };
+            let f = power_of_two(self.exponent - to.exponent);
+            return (to, f, power_of_two(other.exponent - to.exponent));
+        }
+        if self.center > other.center {
+            (self, T::ONE, self.factor_of(other))
+        } else {
+            (other, other.factor_of(self), T::ONE)
+        }
+    }
+
+    /// Returns exp(c' - c) 2^(N' - N) for a lesser reference with another center.
+    #[inline(always)]
+    fn factor_of(self, lesser: Self) -> T {
+        let relative = Self {
+            center: T::ZERO,
+            exponent: self.exponent - lesser.exponent,
+        };
+        let d = T::Lanes::<One>::splat(One, lesser.center - self.center);
+        let exp = relative.exp::<T::Lanes<One>>(One);
+        number::<T>(exp.of(One, d))
+    }
+}
+
+/// Returns a large score rounded to a multiple of 128, so that scores near each other share it.
+#[inline(always)]
+fn coarse<T: ExpTable>(max: T) -> T {
+    let cell = T::from_count(128);
+    let cells = max / cell;
+    if cells < T::INTEGERS_FROM && cells > -T::INTEGERS_FROM {
+        ((cells + T::MAGIC) - T::MAGIC) * cell
+    } else {
+        max
+    }
+}
+
+/// Returns 2^k for an integer k <= 0, zero where that is below the normal numbers.
+#[inline(always)]
+fn power_of_two<T: ExpTable>(k: T) -> T {
+    if k < T::ONE - T::BIAS {
+        return T::ZERO;
+    }
+    number::<T>(T::Lanes::<One>::splat(One, T::MAGIC + (T::BIAS + k)).exponent_from_magic())
+}
+
+/// Returns the one lane.
+#[inline(always)]
+pub(super) fn number<T: Compute>(v: T::Lanes<One>) -> T {
+    let mut out = [T::ZERO];
+    v.store(&mut out);
+    out[0]
+}
+
+/// The numbers of one head in a part: center, exponent, sum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<T> {
+    pub(super) reference: Reference<T>,
+    pub(super) sum: T,
+}
+
+impl<T: ExpTable> Head<T> {
+    /// A head without keys.
+    pub(super) const NONE: Self = Self {
+        reference: Reference::NONE,
+        sum: T::ZERO,
+    };
+
+    #[inline(always)]
+    pub(super) fn read(&[center, exponent, sum]: &[T; HEADER]) -> Self {
+        let reference = Reference { center, exponent };
+        Self { reference, sum }
+    }
+
+    #[inline(always)]
+    pub(super) fn write(self, to: &mut [T; HEADER]) {
+        *to = [self.reference.center, self.reference.exponent, self.sum];
+    }
+
+    /// Returns ln of the sum of exp(score): minus infinity without keys.
+    #[inline(always)]
+    pub(super) fn log_sum_exp(self) -> T {
+        let Reference { center, exponent } = self.reference;
+        if exponent == T::NEG_INFINITY {
+            return T::NEG_INFINITY;
+        }
+        let high = center + exponent * T::LN2_HI;
+        let lse = high + (exponent * T::LN2_LO + self.sum.natural_log());
+        if lse == lse { lse } else { T::NAN }
+    }
+
+    /// Writes values / sum, zeros without keys.
+    #[inline(always)]
+    pub(super) fn divide(self, values: &[T], out: &mut [T]) {
+        let empty = self.reference.exponent == T::NEG_INFINITY;
+        let sum = if empty { T::ONE } else { self.sum };
+        for (out, &x) in out.iter_mut().zip(values) {
+            let mean = x / sum;
+            *out = if mean == mean { mean } else { T::NAN };
+        }
+    }
+}
+
+/// Returns the accumulators and numbers of each head of a part.
+#[inline(always)]
+pub(super) fn heads<T>(part: &[T], dim: usize) -> impl Iterator<Item = (&[T], &[T; HEADER])> {
+    part.chunks_exact(padded(dim) + HEADER)
+        .filter_map(<[T]>::split_last_chunk)
+}
+
+/// Returns the accumulators and numbers of each head of a part.
+#[inline(always)]
+pub(super) fn heads_mut<T>(
+    part: &mut [T],
+    dim: usize,
+) -> impl Iterator<Item = (&mut [T], &mut [T; HEADER])> {
+    part.chunks_exact_mut(padded(dim) + HEADER)
+        .filter_map(<[T]>::split_last_chunk_mut)
+}
+
+/// Forgets every key of a part.
+#[inline(always)]
+pub(super) fn clear<T: ExpTable>(part: &mut [T], dim: usize) {
+    for (values, head) in heads_mut(part, dim) {
+        values.fill(T::ZERO);
+        Head::NONE.write(head);
+    }
+}
+
+/// Joins another part into one of the same shape.
+#[inline(always)]
+pub(super) fn join<S: Isa, T: ExpTable>(isa: S, part: &mut [T], other: &[T], dim: usize) {
+    for ((values, a), (others, b)) in heads_mut(part, dim).zip(heads(other, dim)) {
+        let (x, y) = (Head::read(a), Head::read(b));
+        let (reference, f, g) = x.reference.join(y.reference);
+        let sum = x.sum * f + y.sum * g;
+        Head { reference, sum }.write(a);
+        add_scaled(isa, values, f, others, g);
+    }
+}
+
+/// Writes x * f + y * g over x. The lengths are equal multiples of sixteen.
+#[inline(always)]
+fn add_scaled<S: Isa, T: ExpTable>(isa: S, x: &mut [T], f: T, y: &[T], g: T) {
+    let f = T::Lanes::<S>::splat(isa, f);
+    let g = T::Lanes::<S>::splat(isa, g);
+    let n = T::Lanes::<S>::LANES;
+    for (x, y) in x.chunks_exact_mut(n).zip(y.chunks_exact(n)) {
+        let sum = T::Lanes::<S>::load(isa, x) * f + T::Lanes::<S>::load(isa, y) * g;
+        sum.store(x);
+    }
+}
+
+/// The most parts that a tree holds at once.
+const PARTS: usize = 2 * usize::BITS as usize;
+
+/// Parts of consecutive blocks, joined as a binary tree over the numbers of the blocks.
+///
+/// The blocks come in rising or in falling order; the parts on the stack are the largest subtrees
+/// that are complete.
+#[derive(Debug)]
+pub(super) struct Tree<'a, T> {
+    storage: &'a mut [T],
+    heads: usize,
+    dim: usize,
+    /// The height of each part on the stack.
+    heights: [u8; PARTS],
+    count: usize,
+    /// Parts at the bottom that belong to another stretch.
+    fixed: usize,
+    /// Which parity the later of two siblings has: 1 in rising order, 0 in falling.
+    parity: usize,
+}
+
+/// Returns the parts that a tree over `blocks` blocks needs, wherever they start.
+pub(super) const fn parts(blocks: usize) -> usize {
+    2 * (usize::BITS - blocks.leading_zeros()) as usize + 1
+}
+
+impl<'a, T: ExpTable> Tree<'a, T> {
+    /// Returns an empty tree.
+    #[inline(always)]
+    pub(super) fn new(storage: &'a mut [T], heads: usize, dim: usize, rising: bool) -> Self {
+        Self {
+            storage,
+            heads,
+            dim,
+            heights: [0; PARTS],
+            count: 0,
+            fixed: 0,
+            parity: usize::from(rising),
+        }
+    }
+
+    /// Returns part `i`.
+    #[inline(always)]
+    fn part(&mut self, i: usize) -> &mut [T] {
+        let len = part_len(self.heads, self.dim);
+        let storage = self.storage.get_mut(i * len..).unwrap_or_default();
+        storage.get_mut(..len).unwrap_or_default()
+    }
+
+    /// Returns the part in which the next block is summed, as it was left.
+    #[inline(always)]
+    pub(super) fn open(&mut self) -> &mut [T] {
+        self.part(self.count)
+    }
+
+    /// Keeps what was summed in the open part as the block with this number.
+    #[inline(always)]
+    pub(super) fn close<S: Isa>(&mut self, isa: S, block: usize) {
+        let mut block = block;
+        let mut height = 0;
+        while self.count > self.fixed
+            && block & 1 == self.parity
+            && self.heights.get(self.count - 1) == Some(&height)
+        {
+            self.join_into(isa, self.count - 1, self.count);
+            self.count -= 1;
+            block >>= 1;
+            height += 1;
+        }
+        if let Some(top) = self.heights.get_mut(self.count) {
+            *top = height;
+        }
+        self.count += 1;
+    }
+
+    /// Keeps the parts so far apart from those of the next stretch.
+    #[inline(always)]
+    pub(super) fn fix(&mut self) {
+        self.fixed = self.count;
+    }
+
+    /// Joins everything, newest first, and returns the whole.
+    #[inline(always)]
+    pub(super) fn whole<S: Isa>(&mut self, isa: S) -> &mut [T] {
+        if self.count == 0 {
+            let dim = self.dim;
+            clear(self.part(0), dim);
+        }
+        if self.parity == 1 {
+            for newer in (1..self.count).rev() {
+                self.join_into(isa, newer - 1, newer);
+            }
+        } else {
+            for older in 1..self.count {
+                self.join_into(isa, 0, older);
+            }
+        }
+        self.count = 1;
+        self.part(0)
+    }
+
+    /// Joins part `from` into part `to`, which lies before it.
+    #[inline(always)]
+    fn join_into<S: Isa>(&mut self, isa: S, to: usize, from: usize) {
+        let len = part_len(self.heads, self.dim);
+        let (low, high) = self
+            .storage
+            .split_at_mut_checked(from * len)
+            .unwrap_or_default();
+        let low = low.get_mut(to * len..).unwrap_or_default();
+        let low = low.get_mut(..len).unwrap_or_default();
+        join(isa, low, high.get(..len).unwrap_or_default(), self.dim);
+    }
+}
