@@ -1,0 +1,131 @@
+//! The accuracy table: one bound for every operation, the only tolerances that tests use.
+#![allow(dead_code, reason = "each test binary uses its own rows")]
+
+/// What an operation is held to, on every instruction set and at every length.
+pub struct Row {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// The bound in `f32`.
+    pub f32_bound: f64,
+    /// The bound in `f64`.
+    pub f64_bound: f64,
+    /// What the bounds count.
+    pub unit: &'static str,
+    /// Conditions, and the greatest error seen.
+    pub note: &'static str,
+}
+
+/// Every operation of the crate.
+pub const TABLE: &[Row] = &[
+    Row {
+        operation: "softmax",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "ULP",
+        note: "any length, scale and mask included; below the normal range 1 unit of the smallest number",
+    },
+    Row {
+        operation: "softmax with softcap",
+        f32_bound: 2.0,
+        f64_bound: 2.0,
+        unit: "ULP of the cap, in each logit",
+        note: "beside the bound of softmax",
+    },
+    Row {
+        operation: "softmax in F16 or Bf16",
+        f32_bound: 0.51,
+        f64_bound: f64::NAN,
+        unit: "ULP of the stored type",
+        note: "computed in f32, rounded once",
+    },
+    Row {
+        operation: "log_softmax",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "ULP of max(1, |result|)",
+        note: "any length",
+    },
+    Row {
+        operation: "log_sum_exp",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "ULP of max(1, |result|)",
+        note: "any length",
+    },
+    Row {
+        operation: "attention",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |v| (1 + max_j |scale| sum |q k_j|)",
+        note: "any number of keys",
+    },
+    Row {
+        operation: "attention log-sum-exp",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of 1 + |result| + max_j |scale| sum |q k_j|",
+        note: "any number of keys",
+    },
+    Row {
+        operation: "online softmax",
+        f32_bound: 64.0,
+        f64_bound: 64.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |v|",
+        note: "up to 4096 keys in one state",
+    },
+];
+
+/// Returns the row of an operation.
+pub fn row(operation: &str) -> &'static Row {
+    TABLE
+        .iter()
+        .find(|row| row.operation == operation)
+        .unwrap_or_else(|| panic!("no row {operation:?} in the accuracy table"))
+}
+
+/// Returns the bound of an operation in `f32`.
+pub fn bound32(operation: &str) -> f64 {
+    row(operation).f32_bound
+}
+
+/// Returns the bound of an operation in `f64`.
+pub fn bound64(operation: &str) -> f64 {
+    row(operation).f64_bound
+}
+
+/// A floating-point type whose units in the last place can be counted.
+pub trait Ulp: Copy + PartialEq + std::fmt::Debug {
+    /// The unit in the last place of the number nearest to `x`.
+    fn ulp(x: f64) -> f64;
+    /// The value in `f64`.
+    fn value(self) -> f64;
+}
+
+impl Ulp for f32 {
+    fn ulp(x: f64) -> f64 {
+        let x = (x.abs() as f32).clamp(Self::MIN_POSITIVE, Self::MAX / 2.0);
+        f64::from(Self::from_bits(x.to_bits() + 1)) - f64::from(x)
+    }
+    fn value(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Ulp for f64 {
+    fn ulp(x: f64) -> f64 {
+        let x = x.abs().clamp(Self::MIN_POSITIVE, Self::MAX / 2.0);
+        Self::from_bits(x.to_bits() + 1) - x
+    }
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+/// Returns the error of `got` against `want + low` in units in the last place, of at least `floor`.
+pub fn ulps<T: Ulp>(got: T, want: f64, low: f64, floor: f64) -> f64 {
+    let got = got.value();
+    if got == want || got.is_nan() && want.is_nan() {
+        return (low / T::ulp(want.abs().max(floor))).abs();
+    }
+    ((got - want) - low).abs() / T::ulp(want.abs().max(floor))
+}

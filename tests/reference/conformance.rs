@@ -1,0 +1,139 @@
+//! Reads the operator cases of the ONNX node tests; their absence is said aloud.
+
+use super::golden::shared;
+
+/// One tensor of a case.
+pub struct Tensor {
+    pub name: String,
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// One operator case.
+pub struct Case {
+    pub name: String,
+    attributes: String,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<Tensor>,
+    pub relative: f64,
+    pub absolute: f64,
+}
+
+impl Tensor {
+    /// Returns the numbers of a float32 tensor.
+    pub fn f32s(&self) -> Vec<f32> {
+        assert_eq!(self.dtype, "float32", "{}", self.name);
+        self.bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f32::from_le_bytes(b))
+            .collect()
+    }
+
+    /// Returns the numbers of an int64 tensor.
+    pub fn i64s(&self) -> Vec<i64> {
+        assert_eq!(self.dtype, "int64", "{}", self.name);
+        self.bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| i64::from_le_bytes(b))
+            .collect()
+    }
+}
+
+impl Case {
+    /// Returns the input of a name.
+    pub fn input(&self, name: &str) -> Option<&Tensor> {
+        self.inputs.iter().find(|t| t.name == name)
+    }
+
+    /// Returns an integer attribute, zero if it is not set.
+    pub fn integer(&self, name: &str) -> usize {
+        after(&self.attributes, &format!("\"{name}\":"))
+            .and_then(|s| s.split([',', '}']).next())
+            .map_or(0, |s| s.trim().parse().expect("an integer attribute"))
+    }
+}
+
+/// Returns what follows the first occurrence of `key`.
+fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.split_once(key).map(|(_, rest)| rest)
+}
+
+/// Returns the text of the value of `key` up to `end`.
+fn value<'a>(text: &'a str, key: &str, end: char) -> &'a str {
+    let rest = after(text, &format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key} in {text}"));
+    rest.split(end)
+        .next()
+        .unwrap_or_default()
+        .trim_matches(['"', ' ', '['])
+}
+
+fn tensors(text: &str, data: &[u8]) -> Vec<Tensor> {
+    let objects = text.split("{\"name\":").skip(1);
+    objects
+        .map(|object| {
+            let object = format!("\"name\":{object}");
+            let dtype = value(&object, "dtype", ',').to_owned();
+            let shape: Vec<usize> = value(&object, "shape", ']')
+                .split(',')
+                .filter(|s| !s.is_empty())
+                .map(|s| s.trim().parse().expect("a size"))
+                .collect();
+            let offset: usize = value(&object, "offset", '}').parse().expect("an offset");
+            let size = match dtype.as_str() {
+                "float64" | "int64" => 8,
+                "float32" => 4,
+                "float16" | "bfloat16" => 2,
+                _ => 1,
+            };
+            let bytes = data[offset..offset + size * shape.iter().product::<usize>()].to_vec();
+            let name = value(&object, "name", ',').to_owned();
+            Tensor {
+                name,
+                dtype,
+                shape,
+                bytes,
+            }
+        })
+        .collect()
+}
+
+/// Returns the cases of an operator; none where the shared data are absent.
+pub fn cases(operator: &str) -> Vec<Case> {
+    let (Some(index), Some(data)) = (
+        shared("data/onnx-conformance/index.jsonl"),
+        shared("data/onnx-conformance/tensors.bin"),
+    ) else {
+        return Vec::new();
+    };
+    let index = std::fs::read_to_string(index).expect("a readable file");
+    let data = std::fs::read(data).expect("a readable file");
+    let lines = index
+        .lines()
+        .filter(|line| value(line, "op", ',') == operator);
+    lines
+        .map(|line| {
+            let (head, tail) = line.split_once("\"inputs\":").expect("inputs");
+            let (inputs, outputs) = tail.split_once("\"outputs\":").expect("outputs");
+            Case {
+                name: value(head, "case", ',').to_owned(),
+                attributes: format!(
+                    "{}}}",
+                    after(head, "\"attrs\":")
+                        .expect("attrs")
+                        .split('}')
+                        .next()
+                        .unwrap_or("")
+                ),
+                inputs: tensors(inputs, &data),
+                outputs: tensors(outputs, &data),
+                relative: value(head, "rtol", ',').parse().expect("a tolerance"),
+                absolute: value(head, "atol", ',').parse().expect("a tolerance"),
+            }
+        })
+        .collect()
+}

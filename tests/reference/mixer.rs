@@ -1,0 +1,72 @@
+//! Attention by its definition.
+
+/// The shape of one attention: query heads, key/value heads, key and value elements, scale.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub query_heads: usize,
+    pub kv_heads: usize,
+    pub key_dim: usize,
+    pub value_dim: usize,
+    pub scale: f64,
+}
+
+/// What attention gives, and the size of the terms in its worst score.
+pub struct Attended {
+    pub out: Vec<f64>,
+    pub lse: Vec<f64>,
+    /// For each head the greatest |scale| * sum |q k| over the visible keys.
+    pub magnitude: Vec<f64>,
+}
+
+/// Attends with one token's queries. `key(j, g)` and `value(j, g)` are the vectors of position j and
+/// key/value head g; `visible(j)` says which positions count.
+pub fn attend(
+    shape: Shape,
+    query: &[f64],
+    positions: usize,
+    key: impl Fn(usize, usize) -> Vec<f64>,
+    value: impl Fn(usize, usize) -> Vec<f64>,
+    visible: impl Fn(usize) -> bool,
+) -> Attended {
+    let mut attended = Attended {
+        out: Vec::new(),
+        lse: Vec::new(),
+        magnitude: Vec::new(),
+    };
+    for h in 0..shape.query_heads {
+        let g = h * shape.kv_heads / shape.query_heads;
+        let q = &query[h * shape.key_dim..][..shape.key_dim];
+        let seen: Vec<usize> = (0..positions).filter(|&j| visible(j)).collect();
+        let mut magnitude = 0.0_f64;
+        let scores: Vec<f64> = seen
+            .iter()
+            .map(|&j| {
+                let k = key(j, g);
+                let size: f64 = q.iter().zip(&k).map(|(q, k)| (q * k).abs()).sum();
+                magnitude = magnitude.max(size * shape.scale.abs());
+                shape.scale * q.iter().zip(&k).map(|(q, k)| q * k).sum::<f64>()
+            })
+            .collect();
+        let (out, lse) = mean(&scores, seen.iter().map(|&j| value(j, g)), shape.value_dim);
+        attended.out.extend(out);
+        attended.lse.push(lse);
+        attended.magnitude.push(magnitude);
+    }
+    attended
+}
+
+/// The mean of `values` with weights exp(score), and ln of the sum of the weights.
+pub fn mean(scores: &[f64], values: impl Iterator<Item = Vec<f64>>, dim: usize) -> (Vec<f64>, f64) {
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+    if max == f64::NEG_INFINITY {
+        return (vec![0.0; dim], max);
+    }
+    let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+    let mut out = vec![0.0; dim];
+    for (s, v) in scores.iter().zip(values) {
+        for (out, v) in out.iter_mut().zip(v) {
+            *out += (s - max).exp() / sum * v;
+        }
+    }
+    (out, max + sum.ln())
+}

@@ -1,0 +1,6 @@
+//! The definitions, written naively and shared with nothing in the crate.
+#![allow(dead_code, reason = "each test binary uses its own references")]
+
+pub mod conformance;
+pub mod golden;
+pub mod mixer;
