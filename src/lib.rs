@@ -1,8 +1,47 @@
-//! suanzi
+#![doc = include_str!("../README.md")]
+//!
+//! # How the crate is built
+//!
+//! Two ideas carry it.
+//!
+//! **A kernel is written once.** Kernels are plain inlined functions over a narrow vector contract
+//! (`simd`): about thirty operations, each with its rule for NaN, signed zero and range. One lane
+//! serves microcontrollers, a vector library serves everything from SSE2 to AVX-512, NEON and wasm.
+//! The contract fixes the order of every sum, so one source gives the same bits on all of them. The
+//! instruction set is chosen once, at the door of a public call, by the executor [`Cpu`].
+//!
+//! **The buffer says where.** Public traits say what is computed and take the buffer type as their
+//! parameter: `ProbabilityMap<[f32]>` works in host memory. An operation is a small `Copy` value:
+//! its parameters and its executor.
+//!
+//! Memory belongs to the caller. State and caches live in lent storage whose length a `const fn`
+//! tells; nothing allocates, nothing panics, and what is wrong with a call comes back as a typed
+//! [`Error`] before anything is written.
+//!
+//! # Rooms
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`probability`] | maps from logits to the simplex |
+//! | [`position`] | rotary position encoding |
+//! | [`math`] | elementary functions on slices, with stated errors |
+//! | [`storage`] | the types that arrays are kept in |
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `std` (default) | detection of the instruction set at run time |
+//! | `simd` (default) | vector instructions; without it kernels run in one lane |
+//!
+//! Features only add; none changes a result. The minimum Rust version is 1.89; raising it is a minor
+//! version.
 #![no_std]
 #![forbid(unsafe_code)]
+
 #[cfg(feature = "std")]
 extern crate std;
+
 mod cpu;
 mod error;
 pub mod math;
@@ -13,6 +52,7 @@ pub mod probability;
 mod scalar;
 mod simd;
 pub mod storage;
+
 pub use cpu::{Cpu, Level};
 pub use error::{Error, Parameter};
 pub use scalar::Scalar;

@@ -4,3 +4,5 @@
 pub mod conformance;
 pub mod golden;
 pub mod mixer;
+pub mod probability;
+pub mod wide;
