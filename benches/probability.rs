@@ -17,16 +17,24 @@ const LENGTHS: [usize; 5] = [128, 1024, 4096, 32_768, 128_256];
 fn logits(n: usize) -> Vec<f32> {
     let mut state = 11_u64;
     let mut unit = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 24) as f32
     };
-    (0..n).map(|_| 3.0 * ((0..12).map(|_| unit()).sum::<f32>() - 6.0)).collect()
+    (0..n)
+        .map(|_| 3.0 * ((0..12).map(|_| unit()).sum::<f32>() - 6.0))
+        .collect()
 }
 
 /// ln(sum exp(x)) in `f64`.
 fn reference(x: &[f32]) -> f64 {
     let max = x.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(x.into()));
-    max + x.iter().map(|&x| (f64::from(x) - max).exp()).sum::<f64>().ln()
+    max + x
+        .iter()
+        .map(|&x| (f64::from(x) - max).exp())
+        .sum::<f64>()
+        .ln()
 }
 
 /// Stops the benchmark if `got` is further than `ulp` units from `want(x)`, of one at least.
@@ -60,7 +68,11 @@ fn naive_log_sum_exp(x: &[f32]) -> f32 {
 
 /// The executors of this crate that are timed.
 fn executors() -> [(&'static str, Cpu); 3] {
-    [("suanzi", Cpu::default()), ("suanzi fused", Cpu::fused()), ("suanzi one lane", Cpu::scalar())]
+    [
+        ("suanzi", Cpu::default()),
+        ("suanzi fused", Cpu::fused()),
+        ("suanzi one lane", Cpu::scalar()),
+    ]
 }
 
 fn softmax(c: &mut Criterion) {
@@ -111,7 +123,14 @@ fn log_softmax(c: &mut Criterion) {
         }
         let mut peer: Vec<f32> = Vec::with_capacity(n);
         let got = rten_vecmath::LogSoftmax::new(&x, &mut peer.spare_capacity_mut()[..n]).dispatch();
-        check(&format!("rten-vecmath {n}"), &x, got, |x| x - lse, 1.0, 1.0e3);
+        check(
+            &format!("rten-vecmath {n}"),
+            &x,
+            got,
+            |x| x - lse,
+            1.0,
+            1.0e3,
+        );
         group.bench_function(BenchmarkId::new("rten-vecmath", n), |b| {
             b.iter(|| {
                 let out = &mut peer.spare_capacity_mut()[..n];
@@ -131,7 +150,9 @@ fn log_sum_exp(c: &mut Criterion) {
             let reduce = LogSumExp::default().on(cpu);
             let got = reduce.reduce(&x).expect("no mask");
             check(&format!("{name} {n}"), &[0.0], &[got], |_| lse, 1.0, 3.0);
-            group.bench_function(BenchmarkId::new(name, n), |b| b.iter(|| reduce.reduce(black_box(&x))));
+            group.bench_function(BenchmarkId::new(name, n), |b| {
+                b.iter(|| reduce.reduce(black_box(&x)))
+            });
         }
         group.bench_function(BenchmarkId::new("rten-vecmath", n), |b| {
             b.iter(|| {
@@ -139,7 +160,9 @@ fn log_sum_exp(c: &mut Criterion) {
                 max + rten_vecmath::SumExpSub::new(&x, max).dispatch().ln()
             });
         });
-        group.bench_function(BenchmarkId::new("naive libm", n), |b| b.iter(|| naive_log_sum_exp(black_box(&x))));
+        group.bench_function(BenchmarkId::new("naive libm", n), |b| {
+            b.iter(|| naive_log_sum_exp(black_box(&x)))
+        });
     }
 }
 

@@ -38,7 +38,7 @@ mod coefficients;
 pub(crate) mod exp;
 pub(crate) mod sin_cos;
 pub(crate) mod sin_cos_pi;
-mod twofold;
+pub(crate) mod twofold;
 
 pub use sin_cos_pi::{cos_pi, cos_pi_in_place, sin_cos_pi, sin_pi, sin_pi_in_place};
 

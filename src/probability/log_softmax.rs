@@ -4,7 +4,7 @@ use super::log_sum_exp::{self, LogSum};
 use super::logits::Score;
 use super::{Logits, ProbabilityMap, check_out, check_rows};
 use crate::cpu::dispatch;
-use crate::math::exp::ExpTable;
+
 use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, order};
 use crate::{Cpu, Error};
@@ -62,7 +62,7 @@ impl<'m, T, E> LogSoftmax<'m, T, E> {
     }
 }
 
-impl<T: ExpTable> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
+impl<T: Scalar> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
     fn map_in_place(&self, x: &mut [T]) -> Result<(), Error> {
         self.map_rows(x, x.len())
     }
@@ -96,7 +96,7 @@ impl<T: ExpTable> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
 
 /// Subtracts a log-sum-exp from the scores of a row, in place.
 #[inline(always)]
-fn subtract<S: Isa, T: ExpTable>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y: &mut [T]) {
+fn subtract<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y: &mut [T]) {
     let high = T::Lanes::<S>::splat(isa, sum.high);
     let low = T::Lanes::<S>::splat(isa, sum.low);
     let lowest = T::Lanes::<S>::splat(isa, T::NEG_INFINITY);

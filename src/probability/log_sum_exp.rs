@@ -1,10 +1,11 @@
 //! The logarithm of a sum of exponentials.
 
-use super::logits::{Raw, Score, two_sum};
+use super::logits::{Raw, Score};
 use super::{Logits, check_rows};
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::{ExpTable, ScaledExp};
+use crate::math::exp::ScaledExp;
+use crate::math::twofold::two_sum;
 use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, One, order};
 use crate::{Cpu, Error};
@@ -60,7 +61,7 @@ impl<'m, T, E> LogSumExp<'m, T, E> {
     }
 }
 
-impl<T: ExpTable> LogSumExp<'_, T> {
+impl<T: Scalar> LogSumExp<'_, T> {
     /// Reduces one row.
     ///
     /// # Errors
@@ -100,7 +101,7 @@ pub(super) struct LogSum<T> {
 
 /// Reduces a row of scores that are the logits themselves or not.
 #[inline(always)]
-pub(super) fn scored<S: Isa, T: ExpTable>(isa: S, logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
+pub(super) fn scored<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
     if logits.is_raw() {
         reduce::<S, T, _>(isa, Raw, x)
     } else {
@@ -113,7 +114,7 @@ pub(super) fn scored<S: Isa, T: ExpTable>(isa: S, logits: Logits<'_, T>, x: &[T]
 fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> LogSum<T>
 where
     S: Isa,
-    T: ExpTable,
+    T: Scalar,
     L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
 {
     let max = order::max::<T::Lanes<S>, _>(
@@ -150,7 +151,7 @@ where
 }
 
 /// Returns center + (exponent - SHIFT) ln 2 + ln(sum).
-pub(super) fn logarithm<T: ExpTable>(center: T, exponent: T, sum: T) -> LogSum<T> {
+pub(super) fn logarithm<T: Scalar>(center: T, exponent: T, sum: T) -> LogSum<T> {
     let lane = |v: T| T::Lanes::<One>::splat(One, v);
     let number = |v: T::Lanes<One>| {
         let mut out = [T::ZERO];
@@ -172,7 +173,7 @@ pub(super) fn logarithm<T: ExpTable>(center: T, exponent: T, sum: T) -> LogSum<T
 /// Reduces a row whose greatest score is not finite.
 #[cold]
 #[inline(never)]
-fn extreme<T: ExpTable, L: Score<T::Lanes<One>>>(score: L, x: &[T]) -> LogSum<T> {
+fn extreme<T: Scalar, L: Score<T::Lanes<One>>>(score: L, x: &[T]) -> LogSum<T> {
     let [zero, one, infinity, nan] =
         [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
     let count = order::map_sum::<T::Lanes<One>, _>(One, x, |v, at| {

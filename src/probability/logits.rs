@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::error::Parameter;
 use crate::math::Coefficients;
-use crate::math::exp::ExpTable;
+use crate::math::twofold::{two_product, two_sum};
+
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, LANES, Lanes};
@@ -173,12 +174,12 @@ impl<V: Lanes> Score<V> for Raw {
     }
 }
 
-impl<S: Isa, T: ExpTable, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, T> {
+impl<S: Isa, T: Scalar, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, T> {
     const EXACT: bool = false;
 
     #[inline(always)]
     fn of(&self, isa: S, v: V, at: usize) -> (V, V) {
-        let (mut score, mut low) = product(isa, v, self.scale);
+        let (mut score, mut low) = two_product(v, V::splat(isa, self.scale));
         if let Some(cap) = self.softcap {
             let cap = V::splat(isa, cap);
             score = cap * tanh(isa, score / cap);
@@ -212,7 +213,7 @@ impl<S: Isa, T: ExpTable, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_
 
 /// Returns the hyperbolic tangent to within 2^-23 of one.
 #[inline(always)]
-fn tanh<V: Lanes<Element: ExpTable>>(isa: V::Isa, z: V) -> V {
+fn tanh<V: Lanes<Element: Scalar>>(isa: V::Isa, z: V) -> V {
     let one = V::splat(isa, V::Element::ONE);
     let two = one + one;
     let exp = crate::math::exp::ScaledExp::<V>::with(isa, V::Element::ZERO, V::Element::ZERO);
@@ -223,24 +224,4 @@ fn tanh<V: Lanes<Element: ExpTable>>(isa: V::Isa, z: V) -> V {
     .exponent_from_magic();
     let e = exp.of(isa, -(two * z.abs())) * unit;
     ((one - e) / (one + e)).copysign(z)
-}
-
-/// Returns the rounded product and its error (Dekker, with halves cut instead of rounded).
-#[inline(always)]
-fn product<V: Lanes>(isa: V::Isa, v: V, scale: V::Element) -> (V, V) {
-    let s = V::splat(isa, scale);
-    let (v_high, s_high) = (v.upper_half(), s.upper_half());
-    let (v_low, s_low) = (v - v_high, s - s_high);
-    let p = v * s;
-    let low = ((v_high * s_high - p) + v_high * s_low + v_low * s_high) + v_low * s_low;
-    (p, low)
-}
-
-/// Returns the rounded sum and its error (Knuth's TwoSum).
-#[inline(always)]
-pub(super) fn two_sum<V: Lanes>(a: V, b: V) -> (V, V) {
-    let s = a + b;
-    let b_virtual = s - a;
-    let a_virtual = s - b_virtual;
-    (s, (a - a_virtual) + (b - b_virtual))
 }

@@ -3,7 +3,7 @@
 use super::logits::{Raw, Score};
 use super::{Logits, ProbabilityMap, Rows, check_out, check_rows};
 use crate::cpu::dispatch;
-use crate::math::exp::{ExpTable, ScaledExp};
+use crate::math::exp::ScaledExp;
 use crate::scalar::Scalar;
 use crate::simd::stream::{Stream, Strided, Widened};
 use crate::simd::{Isa, Lanes, One, order};
@@ -75,7 +75,7 @@ impl<'m, T, E> Softmax<'m, T, E> {
     }
 }
 
-impl<T: ExpTable> Softmax<'_, T> {
+impl<T: Scalar> Softmax<'_, T> {
     /// Maps the rows of a strided array in place, along any axis.
     ///
     /// The mask has the length of one row, or of all rows together, row after row.
@@ -104,7 +104,7 @@ impl<T: ExpTable> Softmax<'_, T> {
     }
 }
 
-impl<T: ExpTable> ProbabilityMap<[T]> for Softmax<'_, T> {
+impl<T: Scalar> ProbabilityMap<[T]> for Softmax<'_, T> {
     fn map_in_place(&self, x: &mut [T]) -> Result<(), Error> {
         self.map_rows(x, x.len())
     }
@@ -159,7 +159,7 @@ stored!(F16 Bf16);
 
 /// Maps a row of scores that are the logits themselves or not.
 #[inline(always)]
-fn scored<S: Isa, T: ExpTable, Y: Row<T> + ?Sized>(
+fn scored<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(
     isa: S,
     logits: Logits<'_, T>,
     x: Option<&[T]>,
@@ -210,7 +210,7 @@ impl<T: Scalar> Row<T> for Strided<'_, T> {
 fn normalize<S, T, L, Y>(isa: S, score: L, x: Option<&[T]>, y: &mut Y)
 where
     S: Isa,
-    T: ExpTable,
+    T: Scalar,
     L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
     Y: Row<T> + ?Sized,
 {
@@ -291,7 +291,7 @@ where
 /// Returns the scaled exponential of the scores of a vector; exact scores come with the center
 /// already subtracted.
 #[inline(always)]
-fn term<S: Isa, T: ExpTable, L: Score<T::Lanes<S>>>(
+fn term<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>(
     isa: S,
     score: L,
     exp: ScaledExp<T::Lanes<S>>,
@@ -307,14 +307,14 @@ fn term<S: Isa, T: ExpTable, L: Score<T::Lanes<S>>>(
 
 /// Returns whether scores are exact.
 #[inline(always)]
-const fn exact<S: Isa, T: ExpTable, L: Score<T::Lanes<S>>>() -> bool {
+const fn exact<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> bool {
     L::EXACT
 }
 
 /// Shares the whole among the scores that are plus infinity; none gives zeros.
 #[cold]
 #[inline(never)]
-fn share<T: ExpTable, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
+fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
     let [zero, one, infinity, nan] =
         [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
     let count = order::map_sum::<T::Lanes<One>, _>(One, y.stream(), |v, at| {
@@ -337,7 +337,7 @@ fn share<T: ExpTable, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: 
 
 /// Multiplies a row by `factor`; NaN gives the one NaN of outputs.
 #[inline(always)]
-fn scale<S: Isa, T: ExpTable, Y: Row<T> + ?Sized>(isa: S, y: &mut Y, factor: T) {
+fn scale<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(isa: S, y: &mut Y, factor: T) {
     let factors = T::Lanes::<S>::splat(isa, factor);
     if factor > T::ZERO {
         order::map::<T::Lanes<S>, _>(

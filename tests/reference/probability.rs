@@ -31,7 +31,11 @@ impl Logits {
                 if let Some(cap) = self.softcap {
                     score = (cap * (score.high / cap).tanh()).into();
                 }
-                if score.high.is_finite() { score + bias.into() } else { score }
+                if score.high.is_finite() {
+                    score + bias.into()
+                } else {
+                    score
+                }
             })
             .collect()
     }
@@ -39,7 +43,13 @@ impl Logits {
 
 /// ln(sum exp(s)) of the scores.
 pub fn log_sum_exp(scores: &[Wide]) -> Wide {
-    let max = scores.iter().fold(f64::NEG_INFINITY, |m, s| if s.high.is_nan() { f64::NAN } else { m.max(s.high) });
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, s| {
+        if s.high.is_nan() {
+            f64::NAN
+        } else {
+            m.max(s.high)
+        }
+    });
     if scores.iter().any(|s| s.high.is_nan()) {
         return f64::NAN.into();
     }
@@ -47,7 +57,11 @@ pub fn log_sum_exp(scores: &[Wide]) -> Wide {
         return max.into();
     }
     let sum = scores.iter().fold(Wide::from(0.0), |sum, &s| {
-        if s.high == f64::NEG_INFINITY { sum } else { sum + (s - max.into()).exp() }
+        if s.high == f64::NEG_INFINITY {
+            sum
+        } else {
+            sum + (s - max.into()).exp()
+        }
     });
     sum.ln() + max.into()
 }
@@ -62,7 +76,11 @@ pub fn softmax(scores: &[Wide]) -> Vec<Wide> {
                 f64::NAN.into()
             } else if lse.high == f64::INFINITY {
                 let k = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
-                if s.high == f64::INFINITY { (1.0 / k).into() } else { 0.0.into() }
+                if s.high == f64::INFINITY {
+                    (1.0 / k).into()
+                } else {
+                    0.0.into()
+                }
             } else if s.high == f64::NEG_INFINITY {
                 0.0.into()
             } else {
@@ -82,7 +100,11 @@ pub fn log_softmax(scores: &[Wide]) -> Vec<Wide> {
                 f64::NAN.into()
             } else if lse.high == f64::INFINITY {
                 let k = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
-                if s.high == f64::INFINITY { (-k.ln()).into() } else { f64::NEG_INFINITY.into() }
+                if s.high == f64::INFINITY {
+                    (-k.ln()).into()
+                } else {
+                    f64::NEG_INFINITY.into()
+                }
             } else if s.high == f64::NEG_INFINITY {
                 f64::NEG_INFINITY.into()
             } else {

@@ -12,7 +12,10 @@ pub struct Wide {
 fn renormalized(a: f64, b: f64) -> Wide {
     let high = a + b;
     let virtual_b = high - a;
-    Wide { high, low: (a - (high - virtual_b)) + (b - virtual_b) }
+    Wide {
+        high,
+        low: (a - (high - virtual_b)) + (b - virtual_b),
+    }
 }
 
 impl From<f64> for Wide {
@@ -37,7 +40,10 @@ impl Add for Wide {
 impl Sub for Wide {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        self + Self { high: -other.high, low: -other.low }
+        self + Self {
+            high: -other.high,
+            low: -other.low,
+        }
     }
 }
 
@@ -65,10 +71,16 @@ impl Wide {
         if self.high < -800.0 {
             return 0.0.into();
         }
-        let ln2 = Self { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e-17 };
+        let ln2 = Self {
+            high: std::f64::consts::LN_2,
+            low: 2.319_046_813_846_299_6e-17,
+        };
         let k = (self.high / ln2.high).round();
         let r = self - ln2 * k.into();
-        let r = Self { high: r.high / 1024.0, low: r.low / 1024.0 };
+        let r = Self {
+            high: r.high / 1024.0,
+            low: r.low / 1024.0,
+        };
         let (mut term, mut sum) = (Self::from(1.0), Self::from(0.0));
         for n in 1..14 {
             term = (term * r).over(f64::from(n).into());
@@ -81,13 +93,19 @@ impl Wide {
         let half = (2.0_f64).powi((k / 2.0) as i32);
         let rest = (2.0_f64).powi(k as i32 - (k / 2.0) as i32);
         let e = sum + 1.0.into();
-        Self { high: e.high * half * rest, low: e.low * half * rest }
+        Self {
+            high: e.high * half * rest,
+            low: e.low * half * rest,
+        }
     }
 
     /// Returns the natural logarithm by one Newton step from the rounded one.
     pub fn ln(self) -> Self {
         let y = Self::from(self.high.ln());
-        let negative = Self { high: -y.high, low: 0.0 };
+        let negative = Self {
+            high: -y.high,
+            low: 0.0,
+        };
         y + (self * negative.exp() - 1.0.into())
     }
 }
