@@ -104,6 +104,6 @@ pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
 /// Returns exp(r) * scale for |r| <= ln(2)/2 and a power of two.
 #[inline(always)]
 fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
-    let q = horner(isa, V::Element::EXP, r).mul_add(r, V::splat(isa, V::Element::ONE));
-    (r * q).exact_mul_add(scale, scale)
+    let rest = (r * r) * horner(isa, V::Element::EXP, r);
+    (rest + r).exact_mul_add(scale, scale)
 }
