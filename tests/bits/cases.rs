@@ -24,6 +24,8 @@ pub(crate) struct Operands<'a, T> {
     pub(crate) y: &'a [T],
     /// Every representation: huge, subnormal, infinite, NaN.
     pub(crate) raw: &'a [T],
+    /// A position.
+    pub(crate) at: i32,
     /// A parameter: 5/4.
     pub(crate) t: T,
     /// Mostly true.
@@ -54,6 +56,17 @@ macro_rules! operations {
             log_softmax double SHORT;
             log_sum_exp single ROWS;
             log_sum_exp double SHORT;
+            sin_pi single MATH;
+            sin_pi double SMALL_MATH;
+            cos_pi single MATH;
+            cos_pi double SMALL_MATH;
+            sin_cos_pi single MATH;
+            sin_cos_pi double SMALL_MATH;
+            rope single HEADS;
+            rope double HEADS;
+            rope_table single HEADS;
+            rope_table double HEADS;
+            permute_rows single HEADS;
         }
     };
 }
@@ -65,6 +78,13 @@ const SHORT: &[(usize, usize)] = &[(0, 33), (1000, 1000)];
 /// Lengths of columns.
 const COLUMNS: &[(usize, usize)] = &[(1, 33), (300, 300)];
 
+/// Numbers of arguments.
+const MATH: &[(usize, usize)] = &[(0, 17), (20_000, 20_000)];
+/// The same where arithmetic is slow.
+const SMALL_MATH: &[(usize, usize)] = &[(0, 17), (DOUBLES, DOUBLES)];
+/// Pairs of a head.
+const HEADS: &[(usize, usize)] = &[(1, 33), (64, 64)];
+
 /// Elements of each `f32` operand.
 const SINGLES: usize = 128_256;
 /// Elements of each `f64` operand.
@@ -74,10 +94,13 @@ const DOUBLES: usize = 4096;
 macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
-            use suanzi::Error;
+            use suanzi::position::{
+                Angle, Base, HeadLayout, Pairing, PositionEncoding, Rope, RopeTable,
+            };
             use suanzi::probability::{
                 LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
             };
+            use suanzi::{Error, math};
 
             use super::{Operands, copy, first, first_mut};
 
@@ -336,6 +359,7 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
             } = self;
             let Others { keep, halves } = others;
             let t = T::scaled(5, -2);
+            let at = 1_000_000 + n as i32;
             operate(
                 operation,
                 &mut Operands {
@@ -344,6 +368,7 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
                     x,
                     y,
                     raw,
+                    at,
                     t,
                     keep,
                     halves,

@@ -61,3 +61,82 @@ pub(crate) fn log_sum_exp(o: &mut Operands<T>) -> Result<(), Error> {
         .on(o.cpu)
         .reduce_rows(first(o.x, rows), row, state)
 }
+
+/// The functions of one argument, over every representation.
+macro_rules! elementwise {
+    ($($name:ident $in_place:ident;)*) => {$(
+        pub(crate) fn $name(o: &mut Operands<T>) -> Result<(), Error> {
+            math::$name(o.cpu, first(o.raw, o.n), first_mut(o.out, o.n))?;
+            let out = first_mut(o.state, o.n);
+            copy(o.x, out);
+            math::$in_place(o.cpu, out);
+            Ok(())
+        }
+    )*};
+}
+elementwise! {
+    sin_pi sin_pi_in_place;
+    cos_pi cos_pi_in_place;
+}
+
+pub(crate) fn sin_cos_pi(o: &mut Operands<T>) -> Result<(), Error> {
+    let (sin, cos) = (first_mut(o.out, o.n), first_mut(o.state, o.n));
+    math::sin_cos_pi(o.cpu, first(o.raw, o.n), sin, cos)
+}
+
+/// Frequencies of the longest head.
+type Storage = [<T as Angle>::Turns; 64];
+
+/// Heads of n pairs and four elements more, which do not turn.
+fn head(o: &Operands<T>, pairing: Pairing) -> Result<HeadLayout, Error> {
+    let rotary = o.n.wrapping_mul(2);
+    HeadLayout::partial(rotary.wrapping_add(4), rotary, pairing)
+}
+
+pub(crate) fn rope(o: &mut Operands<T>) -> Result<(), Error> {
+    let mut storage = Storage::from([Default::default(); 64]);
+    let layout = head(o, Pairing::Interleaved)?;
+    let rope = Rope::new(layout, &Base::new(10_000.0)?, first_mut(&mut storage, o.n))?.on(o.cpu);
+    let heads = layout.head_dim().wrapping_mul(4);
+    let (x, at) = (first(o.x, heads), o.at);
+    rope.rotate_into(at, x, first_mut(o.out, heads))?;
+    let out = first_mut(o.state, heads);
+    copy(x, out);
+    rope.rotate(at, out)?;
+    rope.unrotate(at.wrapping_sub(1), out)?;
+    rope.shift(at, out)?;
+    rope.rotate_each([at, at, 3, -3], out)
+}
+
+pub(crate) fn rope_table(o: &mut Operands<T>) -> Result<(), Error> {
+    let mut storage = Storage::from([Default::default(); 64]);
+    let layout = head(o, Pairing::HalfSplit)?;
+    let rope = Rope::new(layout, &Base::default(), first_mut(&mut storage, o.n))?;
+    let mut table = [<T as Default>::default(); 4 * 128];
+    let rows = layout.rotary_dim().wrapping_mul(4);
+    let mut table = RopeTable::new(&rope, -1, first_mut(&mut table, rows))?.on(o.cpu);
+    let (at, next) = (o.at, o.at.wrapping_add(1));
+    table.fill(&rope, at)?;
+    let heads = layout.head_dim().wrapping_mul(4);
+    let x = first(o.x, heads);
+    table.rotate_into(next, x, first_mut(o.out, heads))?;
+    let out = first_mut(o.state, heads);
+    table.rotate_each_into([at, next, next, at], x, out)?;
+    table.rotate_each([next, next, at, at], out)?;
+    table.rotate(at, out)?;
+    table.unrotate(next, out)?;
+    let (cos, _) = table.row(next)?;
+    let table = RopeTable::from_rows(layout, next, cos.get(..0).unwrap_or_default())?;
+    if table.positions() == 0 {
+        Ok(())
+    } else {
+        table.rotate(next, out)
+    }
+}
+
+pub(crate) fn permute_rows(o: &mut Operands<T>) -> Result<(), Error> {
+    let layout = head(o, Pairing::Interleaved)?;
+    let rows = layout.head_dim().wrapping_mul(6);
+    let out = first_mut(o.out, rows);
+    layout.permute_rows(Pairing::HalfSplit, first(o.x, rows), 3, out)
+}

@@ -1,0 +1,61 @@
+//! No operation allocates: every case of `tests/bits`, at every level, under a counting allocator.
+
+#[path = "bits/cases.rs"]
+#[macro_use]
+mod cases;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cases::Memory;
+use suanzi::{Cpu, Level};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `System` made the block.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn no_operation_allocates() {
+    let mut memory = Box::new(const { Memory::new() });
+    let mut counted = 0;
+    for level in Level::ALL {
+        let Ok(cpu) = Cpu::with(level) else {
+            eprintln!("SKIPPED: this machine lacks {level:?}");
+            continue;
+        };
+        for cpu in [cpu, cpu.with_fused(true)] {
+            // The report of one case ends where the call of the next begins.
+            let mut before = ALLOCATIONS.load(Ordering::Relaxed);
+            cases::run(cpu, &mut memory, &|_| true, &mut |case, result| {
+                let during = ALLOCATIONS.load(Ordering::Relaxed) - before;
+                assert_eq!(during, 0, "{case:?} at {level:?} allocates");
+                assert!(result.is_ok(), "{case:?}: {result:?}");
+                counted += 1;
+                before = ALLOCATIONS.load(Ordering::Relaxed);
+            });
+        }
+    }
+    assert!(counted > 0);
+    drop(vec![0_u8; 1]);
+    assert!(
+        ALLOCATIONS.load(Ordering::Relaxed) > 0,
+        "the counter counts"
+    );
+}
