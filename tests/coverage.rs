@@ -14,8 +14,18 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Public functions that compute nothing: the executor itself, conversions that are tested for all
 /// 65 536 values, and what only reports a field.
 const PLAIN: &[&str] = &[
-    "as_bytes", "from_bits", "to_bits", "is_empty", "is_fused", "levels", "level", "scalar", "fused", "with",
-    "with_fused", "len",
+    "as_bytes",
+    "from_bits",
+    "to_bits",
+    "is_empty",
+    "is_fused",
+    "levels",
+    "level",
+    "scalar",
+    "fused",
+    "with",
+    "with_fused",
+    "len",
 ];
 
 /// Functions of the sources that are public, with the file that each stands in.
@@ -27,9 +37,13 @@ fn public_functions() -> Vec<(String, PathBuf)> {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for line in text.lines() {
             let line = line.trim_start();
-            let Some(rest) = line.strip_prefix("pub ") else { continue };
+            let Some(rest) = line.strip_prefix("pub ") else {
+                continue;
+            };
             let rest = rest.strip_prefix("const ").unwrap_or(rest);
-            let Some(rest) = rest.strip_prefix("fn ") else { continue };
+            let Some(rest) = rest.strip_prefix("fn ") else {
+                continue;
+            };
             // A name that a macro fills in starts with a dollar.
             if !rest.starts_with('$') {
                 functions.push((word(rest), file.clone()));
@@ -76,12 +90,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// The identifier at the start of a text.
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// The identifiers of a text.
 fn words(text: &str) -> BTreeSet<&str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').collect()
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect()
 }
 
 #[test]
@@ -92,7 +109,10 @@ fn every_public_function_is_called_by_an_operation() {
     }
     let called = words(&called);
     let functions = public_functions();
-    assert!(functions.len() > 20, "the scan of src/ finds hardly anything");
+    assert!(
+        functions.len() > 20,
+        "the scan of src/ finds hardly anything"
+    );
     let missing: Vec<_> = functions
         .into_iter()
         .chain(elementwise_functions())
@@ -108,7 +128,10 @@ fn every_public_function_is_called_by_an_operation() {
 
 #[test]
 fn every_operation_stands_in_the_accuracy_table() {
-    let rows: String = accuracy::TABLE.iter().map(|row| format!("{} ", row.operation)).collect();
+    let rows: String = accuracy::TABLE
+        .iter()
+        .map(|row| format!("{} ", row.operation))
+        .collect();
     let rows = rows.to_lowercase().replace([' ', '-', '_'], "");
     let mut missing = Vec::new();
     for (name, _) in elementwise_functions() {
@@ -119,16 +142,27 @@ fn every_operation_stands_in_the_accuracy_table() {
     // A type that implements one of the rooms' traits is an operation.
     for file in sources(&Path::new(ROOT).join("src")) {
         for line in fs::read_to_string(&file).expect("a source").lines() {
-            let Some((left, right)) = line.split_once(" for ") else { continue };
+            let Some((left, right)) = line.split_once(" for ") else {
+                continue;
+            };
             let operation = line.starts_with("impl")
-                && ["ProbabilityMap<[T]>", "PositionEncoding<", "Density1d<", "CausalMixer<", "Adapter<"]
-                    .iter()
-                    .any(|operation| left.ends_with('>') && left.contains(operation));
+                && [
+                    "ProbabilityMap<[T]>",
+                    "PositionEncoding<",
+                    "Density1d<",
+                    "CausalMixer<",
+                    "Adapter<",
+                ]
+                .iter()
+                .any(|operation| left.ends_with('>') && left.contains(operation));
             let name = word(right);
             if operation && !rows.contains(&name.to_lowercase()) && !missing.contains(&name) {
                 missing.push(name);
             }
         }
     }
-    assert!(missing.is_empty(), "no row in tests/accuracy/mod.rs for {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no row in tests/accuracy/mod.rs for {missing:?}"
+    );
 }

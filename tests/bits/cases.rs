@@ -67,6 +67,16 @@ macro_rules! operations {
             rope_table single HEADS;
             rope_table double HEADS;
             permute_rows single HEADS;
+            matrix single SIDES;
+            matrix double SIDES;
+            rms_norm single SHORT;
+            rms_norm double SHORT;
+            gated_silu single SHORT;
+            gated_silu double SHORT;
+            attention single TOKENS;
+            attention double TOKENS;
+            online_softmax single SIDES;
+            online_softmax double SIDES;
         }
     };
 }
@@ -85,6 +95,11 @@ const SMALL_MATH: &[(usize, usize)] = &[(0, 17), (DOUBLES, DOUBLES)];
 /// Pairs of a head.
 const HEADS: &[(usize, usize)] = &[(1, 33), (64, 64)];
 
+/// Sides of a matrix, dimensions of a value.
+const SIDES: &[(usize, usize)] = &[(2, 19), (50, 50)];
+/// Tokens of a sequence.
+const TOKENS: &[(usize, usize)] = &[(1, 20), (63, 66), (130, 130)];
+
 /// Elements of each `f32` operand.
 const SINGLES: usize = 128_256;
 /// Elements of each `f64` operand.
@@ -94,6 +109,10 @@ const DOUBLES: usize = 4096;
 macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
+            use suanzi::mixer::{
+                Attention, Cache, Layout, Merge, OnlineSoftmax, Visible, cache_len,
+            };
+            use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
             use suanzi::position::{
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Rope, RopeTable,
             };

@@ -140,3 +140,88 @@ pub(crate) fn permute_rows(o: &mut Operands<T>) -> Result<(), Error> {
     let out = first_mut(o.out, rows);
     layout.permute_rows(Pairing::HalfSplit, first(o.x, rows), 3, out)
 }
+
+pub(crate) fn matrix(o: &mut Operands<T>) -> Result<(), Error> {
+    let (rows, columns) = (o.n, o.n.wrapping_add(3));
+    let weights = first(o.y, rows.wrapping_mul(columns));
+    let matrix = Matrix::new(rows, columns, weights)?
+        .with_scales(first(o.x, rows))?
+        .on(o.cpu);
+    let (y, rest) = o
+        .out
+        .split_at_mut_checked(matrix.rows())
+        .unwrap_or_default();
+    matrix.multiply(first(o.x, columns), y)?;
+    matrix.multiply_add(first(o.y, matrix.columns()), y)?;
+    matrix.multiply_transposed(y, first_mut(rest, columns))?;
+    matrix.row_into(1, first_mut(o.state, columns))
+}
+
+pub(crate) fn rms_norm(o: &mut Operands<T>) -> Result<(), Error> {
+    let norm = RmsNorm::new(o.t)?.on(o.cpu);
+    let (x, gain) = (first(o.x, o.n), first(o.y, o.n));
+    norm.map(x, gain, first_mut(o.out, o.n))?;
+    norm.map_in_place(first_mut(o.out, o.n), gain)?;
+    let state = first_mut(o.state, o.n.wrapping_mul(3));
+    copy(o.x, state);
+    norm.map_rows(state, gain)
+}
+
+pub(crate) fn gated_silu(o: &mut Operands<T>) -> Result<(), Error> {
+    let out = first_mut(o.out, o.n);
+    copy(o.raw, out);
+    GatedSilu::default()
+        .on(o.cpu)
+        .map_in_place(out, first(o.x, o.n))
+}
+
+/// Four query heads over two key/value heads of six elements, values of five; n tokens.
+pub(crate) fn attention(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(4, 2, 6)?
+        .with_value_dim(5)?
+        .with_scale(o.t)?
+        .on(o.cpu);
+    let (key_len, value_len) = (cache_len(2, 6, o.n), cache_len(2, 5, o.n));
+    let (keys, rest) = o.state.split_at_mut_checked(key_len).unwrap_or_default();
+    let (values, scratch) = rest.split_at_mut_checked(value_len).unwrap_or_default();
+    let mut cache = Cache::<T, _>::new(2, 6, 5, keys, values)?.with_layout(Layout::TokenMajor);
+    cache.append(first(o.x, key_len), first(o.y, value_len))?;
+    let scratch = first_mut(scratch, attention.scratch_len(o.n));
+    let query = first(o.y, attention.query_len());
+    let (out, rest) = o
+        .out
+        .split_at_mut_checked(attention.out_len())
+        .unwrap_or_default();
+    let (lse, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
+    attention.attend_with_lse(query, &cache, o.n, scratch, out, lse)?;
+    let visible = Visible::from(o.n).window(7).sinks(2);
+    attention.attend(query, &cache, visible, scratch, first_mut(rest, out.len()))?;
+    cache.truncate(cache.capacity() / 2);
+    attention.attend_rows(query, &cache, o.n / 2, scratch, out)
+}
+
+pub(crate) fn online_softmax(o: &mut Operands<T>) -> Result<(), Error> {
+    let (heads, dim) = (3, o.n);
+    let len = OnlineSoftmax::<T, &mut [T]>::state_len(heads, dim & 0xffff);
+    let (one, two) = o.state.split_at_mut_checked(len).unwrap_or_default();
+    let mut earlier = OnlineSoftmax::new(heads, dim, one)?.on(o.cpu);
+    let mut later = OnlineSoftmax::new(heads, dim, first_mut(two, len))?.on(o.cpu);
+    earlier.push_sink(first(o.x, heads))?;
+    for (scores, value) in
+        o.x.chunks_exact(heads)
+            .zip(o.y.chunks_exact(dim.max(1)))
+            .take(70)
+    {
+        earlier.push(scores, value)?;
+        later.push(value.get(..heads).unwrap_or(scores), value)?;
+    }
+    earlier.merge(&later)?;
+    let (out, lse) = o
+        .out
+        .split_at_mut_checked(heads * (dim & 0xffff))
+        .unwrap_or_default();
+    earlier.finish(out)?;
+    earlier.log_sum_exp(first_mut(lse, heads))?;
+    later.reset();
+    Ok(())
+}
