@@ -203,7 +203,9 @@ impl<T: Scalar, E> Attention<T, E> {
     /// Returns the scratch that queries over at most `keys` positions need.
     #[must_use]
     pub const fn scratch_len(&self, keys: usize) -> usize {
-        let group = self.query_heads / self.kv_heads;
+        let Some(group) = self.query_heads.checked_div(self.kv_heads) else {
+            return 0;
+        };
         group * BLOCK + parts(keys / BLOCK + 2) * part_len(group, self.value_dim)
     }
 }
@@ -341,13 +343,16 @@ fn attend<S: Isa, T: ExpTable, C: KeyValues<T>>(
         .split_at_mut_checked(group_heads * BLOCK)
         .unwrap_or_default();
     let mut lse = lse.iter_mut();
-    let tokens = query.chunks_exact(shape.query_len().max(1));
-    let tokens = tokens.zip(out.chunks_exact_mut(shape.out_len().max(1)));
+    // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+    let mut outs = out.chunks_exact_mut(shape.out_len().max(1));
+    let tokens = query
+        .chunks_exact(shape.query_len().max(1))
+        .zip(outs.by_ref());
     for (token, (query, out)) in tokens.enumerate() {
         let ranges = visible.later(token).ranges();
         let groups = query.chunks_exact((group_heads * shape.key_dim).max(1));
-        let groups = groups.zip(out.chunks_exact_mut((group_heads * shape.value_dim).max(1)));
-        for (kv_head, (query, out)) in groups.enumerate() {
+        let mut outs = out.chunks_exact_mut((group_heads * shape.value_dim).max(1));
+        for (kv_head, (query, out)) in groups.zip(outs.by_ref()).enumerate() {
             let group = Group {
                 query,
                 heads: group_heads,

@@ -156,13 +156,12 @@ impl Shape {
         let (Some(key), Some(value)) = sizes else {
             return Err(Error::Domain(Parameter::HeadDim));
         };
-        if keys % key != 0 {
+        let (Some(tokens), Some(0)) = (keys.checked_div(key), keys.checked_rem(key)) else {
             return Err(Error::Multiple {
                 of: key,
                 found: keys,
             });
-        }
-        let tokens = keys / key;
+        };
         let expected = tokens.checked_mul(value);
         check_len(expected.ok_or(Error::Domain(Parameter::HeadDim))?, values)?;
         Ok(tokens)
@@ -264,12 +263,13 @@ impl<W, S: AsRef<[W]> + AsMut<[W]>> Cache<W, S> {
             key_dim,
             value_dim,
         } = self.shape;
+        let heads = heads.max(1);
         let (of_head, of_token) = self.layout.strides(heads, self.capacity);
         for (to, from, dim) in [
             (self.keys.as_mut(), keys, key_dim),
             (self.values.as_mut(), values, value_dim),
         ] {
-            for (i, vector) in from.chunks_exact(dim).enumerate() {
+            for (i, vector) in from.chunks_exact(dim.max(1)).enumerate() {
                 let at = i % heads * of_head + (self.len + i / heads) * of_token;
                 let to = to.get_mut(at * dim..).unwrap_or_default();
                 for (to, &x) in to.iter_mut().zip(vector) {
@@ -308,6 +308,7 @@ impl<T: Scalar, W: Stored<T>, S: AsRef<[W]>> KeyValues<T> for Cache<W, S> {
             key_dim,
             value_dim,
         } = self.shape;
+        let heads = heads.max(1);
         let (of_head, of_token) = self.layout.strides(heads, self.capacity);
         let at = head * of_head + from * of_token;
         Run {

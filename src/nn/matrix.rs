@@ -113,7 +113,7 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
     /// column.
     pub fn row_into(&self, index: usize, out: &mut [T]) -> Result<(), Error> {
         check_len(self.columns, out.len())?;
-        let Some(row) = self.weights.chunks_exact(self.columns).nth(index) else {
+        let Some(row) = self.weights.chunks_exact(self.columns.max(1)).nth(index) else {
             return Err(Error::Capacity { limit: self.rows });
         };
         let scale = self.scales.get(index).copied().unwrap_or(T::ONE);
@@ -205,7 +205,7 @@ fn transposed<S: Isa, T: Scalar, W: Stored<T>>(
     let mut scales = matrix.scales.iter();
     let mut factor = |&x: &T| scales.next().map_or(x, |&scale| x * scale);
     let (blocks, rest) = x.as_chunks::<BLOCK>();
-    let mut rows = matrix.weights.chunks_exact(matrix.columns);
+    let mut rows = matrix.weights.chunks_exact(matrix.columns.max(1));
     for block in blocks {
         let mut x = [T::ZERO; BLOCK];
         for (to, from) in x.iter_mut().zip(block) {

@@ -126,8 +126,9 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
         let table = self.table.as_mut();
         dispatch!(self.executor, isa => {
             let mut position = first;
-            for row in table.chunks_exact_mut(2 * pairs) {
-                fill_row(isa, rope.forward(position), row.split_at_mut(pairs));
+            for row in table.chunks_exact_mut((2 * pairs).max(1)) {
+                let row = row.split_at_mut_checked(pairs).unwrap_or_default();
+                fill_row(isa, rope.forward(position), row);
                 position = position.wrapping_add(1);
             }
         });
