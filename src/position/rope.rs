@@ -42,7 +42,7 @@ use crate::{Cpu, Error};
 /// rope.unrotate(3, &mut x[..])?;
 /// # Ok::<(), suanzi::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Rope<T, S, E = Cpu> {
     layout: HeadLayout,
     turns: S,

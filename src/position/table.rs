@@ -35,7 +35,7 @@ use crate::{Cpu, Error};
 /// assert_eq!(x, y);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct RopeTable<T, S, E = Cpu> {
     layout: HeadLayout,
     first: i32,

@@ -5,8 +5,11 @@
 //! plain vector lines. Interleaved pairs keep their order: cosine and sine are spread over the two
 //! places of each pair, once a block, and the line is y = x c' + swap(x) s', where s' carries the sign.
 //! Both give the same bits: the products are the same and a sum does not depend on its order.
+//! Half-split heads and a row of a table need no block; they go head after head, line by line.
 //!
-//! What is left over of a row after whole blocks goes through single vectors, then one lane.
+//! What is left over of a row after whole blocks goes through single vectors, then one lane. The sum
+//! of all results tells whether one of them is NaN; only then are they visited again, to give every
+//! NaN the same bits.
 
 use super::angle::{self, Angle};
 use super::{HeadLayout, Pairing};
@@ -17,6 +20,11 @@ use crate::simd::{Isa, Lanes, One};
 pub(super) trait Source<T: Angle>: Copy {
     /// Returns sine and cosine of a vector of pairs, from pair `pair` on.
     fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V);
+    /// Returns all of them, if they lie in memory as they are.
+    #[inline(always)]
+    fn row(&self) -> Option<Row<'_, T>> {
+        None
+    }
 }
 
 /// Angles computed on the fly: frequencies times a position, scaled.
@@ -47,6 +55,14 @@ pub(super) struct Row<'a, T> {
     pub(super) sin: &'a [T],
 }
 
+impl<T> Row<'_, T> {
+    /// Returns the cosines and sines, `n` at a time.
+    #[inline(always)]
+    fn vectors(&self, n: usize) -> impl Iterator<Item = (&[T], &[T])> {
+        self.cos.chunks_exact(n).zip(self.sin.chunks_exact(n))
+    }
+}
+
 impl<T: Angle> Source<T> for Row<'_, T> {
     #[inline(always)]
     fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
@@ -54,6 +70,10 @@ impl<T: Angle> Source<T> for Row<'_, T> {
             V::load(isa, self.sin.get(pair..).unwrap_or_default()),
             V::load(isa, self.cos.get(pair..).unwrap_or_default()),
         )
+    }
+    #[inline(always)]
+    fn row(&self) -> Option<Row<'_, T>> {
+        Some(*self)
     }
 }
 
@@ -75,16 +95,24 @@ impl<T: Angle> Source<T> for Inverse<'_, T> {
 }
 
 /// What a rotation reads and writes: one slice, or two of the same length.
-pub(super) trait Heads<T> {
+pub(super) trait Heads<T: Angle> {
     /// Returns `len` elements to read, from `at` on.
     fn from(&self, at: usize, len: usize) -> &[T];
     /// Returns `len` elements to write, from `at` on.
     fn to(&mut self, at: usize, len: usize) -> &mut [T];
     /// Passes elements on unchanged.
     fn copy(&mut self, at: usize, len: usize);
+    /// Maps the whole vectors of the two halves of the head at `at`, with the row beside them.
+    fn halves<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        row: Row<'_, T>,
+        map: impl FnMut(V, V, V, V) -> (V, V),
+    );
 }
 
-impl<T> Heads<T> for &mut [T] {
+impl<T: Angle> Heads<T> for &mut [T] {
     #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self, at, len)
@@ -95,9 +123,31 @@ impl<T> Heads<T> for &mut [T] {
     }
     #[inline(always)]
     fn copy(&mut self, _: usize, _: usize) {}
+    #[inline(always)]
+    fn halves<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        row: Row<'_, T>,
+        mut map: impl FnMut(V, V, V, V) -> (V, V),
+    ) {
+        let pairs = row.cos.len();
+        let head = span_mut(self, at, 2 * pairs);
+        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
+        let y = y.chunks_exact_mut(V::LANES);
+        let lines = y
+            .zip(z.chunks_exact_mut(V::LANES))
+            .zip(row.vectors(V::LANES));
+        for ((y, z), (cos, sin)) in lines {
+            let (a, b) = (V::load(isa, y), V::load(isa, z));
+            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+            c.store(y);
+            d.store(z);
+        }
+    }
 }
 
-impl<T: Copy> Heads<T> for (&[T], &mut [T]) {
+impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self.0, at, len)
@@ -113,6 +163,29 @@ impl<T: Copy> Heads<T> for (&[T], &mut [T]) {
             .zip(span(self.0, at, len))
         {
             *to = from;
+        }
+    }
+    #[inline(always)]
+    fn halves<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        row: Row<'_, T>,
+        mut map: impl FnMut(V, V, V, V) -> (V, V),
+    ) {
+        let pairs = row.cos.len();
+        let a = span(self.0, at, pairs).chunks_exact(V::LANES);
+        let b = span(self.0, at + pairs, pairs).chunks_exact(V::LANES);
+        let head = span_mut(self.1, at, 2 * pairs);
+        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
+        let y = y
+            .chunks_exact_mut(V::LANES)
+            .zip(z.chunks_exact_mut(V::LANES));
+        for (((a, b), (y, z)), (cos, sin)) in a.zip(b).zip(y).zip(row.vectors(V::LANES)) {
+            let (a, b) = (V::load(isa, a), V::load(isa, b));
+            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+            c.store(y);
+            d.store(z);
         }
     }
 }
@@ -173,11 +246,23 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
     x: &mut impl Heads<T>,
 ) {
     let mut pair = 0;
+    let mut nan = false;
     if T::Lanes::<S>::LANES > 1 {
-        pair = blocks::<T::Lanes<S>, F, BLOCK>(isa, layout, span, source, x, pair);
-        pair = blocks::<T::Lanes<S>, F, 1>(isa, layout, span, source, x, pair);
+        match source.row() {
+            Some(row) if layout.pairing() == Pairing::HalfSplit => {
+                nan |= lines::<T::Lanes<S>>(isa, layout, span, row, x);
+                pair = layout.pairs() / T::Lanes::<S>::LANES * T::Lanes::<S>::LANES;
+            }
+            _ => {
+                nan |= blocks::<T::Lanes<S>, F, BLOCK>(isa, layout, span, source, x, &mut pair);
+                nan |= blocks::<T::Lanes<S>, F, 1>(isa, layout, span, source, x, &mut pair);
+            }
+        }
     }
-    blocks::<T::Lanes<One>, F, 1>(One, layout, span, source, x, pair);
+    nan |= blocks::<T::Lanes<One>, F, 1>(One, layout, span, source, x, &mut pair);
+    if nan {
+        one_nan(layout, span, x);
+    }
     let rest = layout.head_dim() - layout.rotary_dim();
     if rest > 0 {
         let mut at = span.at + layout.rotary_dim();
@@ -188,7 +273,52 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
     }
 }
 
-/// Turns whole blocks of `N` vectors of pairs, from pair `pair` on; returns the first pair left.
+/// Replaces every NaN among the rotated elements by the one that stands for all.
+#[cold]
+fn one_nan<T: Angle>(layout: HeadLayout, span: Span, x: &mut impl Heads<T>) {
+    let mut at = span.at;
+    for _ in 0..span.count {
+        for y in x.to(at, layout.rotary_dim()) {
+            if y.is_nan() {
+                *y = T::NAN;
+            }
+        }
+        at += layout.head_dim();
+    }
+}
+
+/// Turns half-split heads along a row of a table, head after head; returns whether a result may be
+/// NaN.
+#[inline(always)]
+fn lines<V: Lanes<Element: Angle>>(
+    isa: V::Isa,
+    layout: HeadLayout,
+    span: Span,
+    row: Row<'_, V::Element>,
+    x: &mut impl Heads<V::Element>,
+) -> bool {
+    let mut poison = V::splat(isa, V::Element::ZERO);
+    let mut at = span.at;
+    for _ in 0..span.count {
+        x.halves(
+            isa,
+            at,
+            row,
+            #[inline(always)]
+            |a: V, b, cos, sin| {
+                let y = a.mul_add(cos, -(b * sin));
+                let z = b.mul_add(cos, a * sin);
+                poison = poison + (y + z);
+                (y, z)
+            },
+        );
+        at += layout.head_dim();
+    }
+    V::any(poison.is_nan())
+}
+
+/// Turns whole blocks of `N` vectors of pairs, from pair `pair` on, which moves to the first pair
+/// left; returns whether a result may be NaN.
 #[inline(always)]
 fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
     isa: V::Isa,
@@ -196,20 +326,21 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
     span: Span,
     source: F,
     x: &mut impl Heads<V::Element>,
-    mut pair: usize,
-) -> usize {
+    pair: &mut usize,
+) -> bool {
     let zero = V::splat(isa, V::Element::ZERO);
-    while layout.pairs() - pair >= N * V::LANES {
+    let mut poison = [zero; N];
+    while layout.pairs() - *pair >= N * V::LANES {
         let mut sin = [zero; N];
         let mut cos = [zero; N];
         let mut lane = 0;
         for (sin, cos) in sin.iter_mut().zip(&mut cos) {
-            (*sin, *cos) = source.sin_cos(isa, pair + lane);
+            (*sin, *cos) = source.sin_cos(isa, *pair + lane);
             lane += V::LANES;
         }
         match layout.pairing() {
             Pairing::HalfSplit => {
-                let mut first = span.at + pair;
+                let mut first = span.at + *pair;
                 for _ in 0..span.count {
                     let second = first + layout.pairs();
                     let a: [V; N] = load(isa, x.from(first, N * V::LANES));
@@ -219,6 +350,7 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                     for i in 0..N {
                         y[i] = a[i].mul_add(cos[i], -(b[i] * sin[i]));
                         z[i] = b[i].mul_add(cos[i], a[i] * sin[i]);
+                        poison[i] = poison[i] + (y[i] + z[i]);
                     }
                     store(y, x.to(first, N * V::LANES));
                     store(z, x.to(second, N * V::LANES));
@@ -226,29 +358,35 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 }
             }
             Pairing::Interleaved => {
-                let mut spread = [(zero, zero, zero, zero); N];
-                for i in 0..N {
-                    let (c0, c1) = cos[i].interleave(cos[i]);
-                    let (s0, s1) = (-sin[i]).interleave(sin[i]);
-                    spread[i] = (c0, c1, s0, s1);
+                let mut spread = [[zero; 4]; N];
+                for ((spread, &cos), &sin) in spread.iter_mut().zip(&cos).zip(&sin) {
+                    let (c0, c1) = cos.interleave(cos);
+                    let (s0, s1) = (-sin).interleave(sin);
+                    *spread = [c0, c1, s0, s1];
                 }
-                let mut at = span.at + 2 * pair;
+                let mut at = span.at + 2 * *pair;
                 for _ in 0..span.count {
                     let mut place = at;
-                    for &(c0, c1, s0, s1) in &spread {
+                    for (&[c0, c1, s0, s1], poison) in spread.iter().zip(&mut poison) {
                         let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
                         let (p, q) = a.swap_neighbors(b);
-                        let y = [a.mul_add(c0, p * s0), b.mul_add(c1, q * s1)];
-                        store(y, x.to(place, 2 * V::LANES));
+                        let y = a.mul_add(c0, p * s0);
+                        let z = b.mul_add(c1, q * s1);
+                        *poison = *poison + (y + z);
+                        store([y, z], x.to(place, 2 * V::LANES));
                         place += 2 * V::LANES;
                     }
                     at += layout.head_dim();
                 }
             }
         }
-        pair += N * V::LANES;
+        *pair += N * V::LANES;
     }
-    pair
+    let mut nan = false;
+    for poison in poison {
+        nan |= V::any(poison.is_nan());
+    }
+    nan
 }
 
 /// Loads `N` vectors.

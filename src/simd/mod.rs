@@ -83,6 +83,8 @@ pub trait Lanes:
     fn le(self, other: Self) -> Self::Mask;
     /// Compares; false where either side is NaN, true for zeros of either sign.
     fn eq(self, other: Self) -> Self::Mask;
+    /// Returns the lanes that are NaN.
+    fn is_nan(self) -> Self::Mask;
     /// Returns `yes` where the mask is set, else `no`; bits pass unchanged.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     /// Returns the lanes that are set in both masks.

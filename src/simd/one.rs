@@ -108,6 +108,10 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
         self.0 == other.0
     }
     #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.0.is_nan()
+    }
+    #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
         if mask { yes } else { no }
     }

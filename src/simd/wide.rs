@@ -134,6 +134,10 @@ where
         self.0.simd_eq(other.0)
     }
     #[inline(always)]
+    fn is_nan(self) -> V::Mask {
+        !self.0.simd_eq(self.0)
+    }
+    #[inline(always)]
     fn select(mask: V::Mask, yes: Self, no: Self) -> Self {
         Self::new(mask.select(yes.0, no.0))
     }

@@ -73,6 +73,34 @@ pub const TABLE: &[Row] = &[
         unit: "2^-24 (f32) or 2^-53 (f64) of max |v|",
         note: "up to 4096 keys in one state",
     },
+    Row {
+        operation: "rope frequencies",
+        f32_bound: 0.51,
+        f64_bound: 8192.0,
+        unit: "2^-64 (f32) or 2^-128 (f64) turns",
+        note: "base^(-2i/R) / (2 pi) for any f64 base",
+    },
+    Row {
+        operation: "rope tables",
+        f32_bound: 1.0,
+        f64_bound: 1.25,
+        unit: "2^-24 (f32) or 2^-53 (f64), absolute",
+        note: "sine and cosine at every position; seen 0.76 and 0.98",
+    },
+    Row {
+        operation: "rope",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "2^-24 (f32) or 2^-53 (f64), relative to the length of the pair",
+        note: "one rotation",
+    },
+    Row {
+        operation: "rope score",
+        f32_bound: 8.0,
+        f64_bound: 8.0,
+        unit: "2^-24 (f32) or 2^-53 (f64), relative to the product of the lengths",
+        note: "dot product of two rotated heads, summed exactly",
+    },
 ];
 
 /// Returns the row of an operation.

@@ -4,5 +4,6 @@
 pub mod conformance;
 pub mod golden;
 pub mod mixer;
+pub mod position;
 pub mod probability;
 pub mod wide;
