@@ -222,6 +222,19 @@ impl Repr {
     }
 }
 
+/// Runs `f` with the fused arithmetic of an instruction set that has it.
+#[cfg(feature = "simd")]
+#[inline(always)]
+pub(crate) fn fused<S: fearless::Simd, R>(
+    token: S,
+    f: impl FnOnce(crate::simd::Wide<S, true>) -> R,
+) -> R {
+    token.vectorize(
+        #[inline(always)]
+        || f(crate::simd::Wide(token)),
+    )
+}
+
 /// Runs `$body` with `$isa` bound to the token of the executor `$cpu`.
 ///
 /// The body is compiled once for each level, so it is one call of an `#[inline(always)]` function
@@ -234,15 +247,21 @@ macro_rules! dispatch {
                 let $isa = $crate::simd::One;
                 $body
             }
-            ($crate::cpu::Repr::Wide(level), false) => {
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            ($crate::cpu::Repr::Wide($crate::cpu::fearless::Level::Avx512(token)), true) => {
+                $crate::cpu::fused(token, #[inline(always)] |$isa| $body)
+            }
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            ($crate::cpu::Repr::Wide($crate::cpu::fearless::Level::Avx2(token)), true) => {
+                $crate::cpu::fused(token, #[inline(always)] |$isa| $body)
+            }
+            #[cfg(target_arch = "aarch64")]
+            ($crate::cpu::Repr::Wide($crate::cpu::fearless::Level::Neon(token)), true) => {
+                $crate::cpu::fused(token, #[inline(always)] |$isa| $body)
+            }
+            ($crate::cpu::Repr::Wide(level), _) => {
                 $crate::cpu::fearless::dispatch!(level, token => {
                     let $isa = $crate::simd::Wide::<_, false>(token);
-                    $body
-                })
-            }
-            ($crate::cpu::Repr::Wide(level), true) => {
-                $crate::cpu::fearless::dispatch!(level, token => {
-                    let $isa = $crate::simd::Wide::<_, true>(token);
                     $body
                 })
             }

@@ -70,14 +70,8 @@ impl<T: Scalar> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
     fn map(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
         check_out(x.len(), out.len())?;
         self.logits.check(x.len(), x.len())?;
-        dispatch!(self.executor, isa => {
-            let sum = log_sum_exp::scored(isa, self.logits, x);
-            for (to, &from) in out.iter_mut().zip(x) {
-                *to = from;
-            }
-            subtract(isa, self.logits, sum, out);
-        });
-        Ok(())
+        out.copy_from_slice(x);
+        self.map_rows(out, x.len())
     }
 
     fn map_rows(&self, x: &mut [T], row: usize) -> Result<(), Error> {

@@ -68,8 +68,12 @@ impl<T: Scalar> LogSumExp<'_, T> {
     ///
     /// [`Error::Length`] if a mask has another length than the row.
     pub fn reduce(&self, x: &[T]) -> Result<T, Error> {
+        let mut out = [T::NEG_INFINITY];
+        if !x.is_empty() {
+            self.reduce_rows(x, x.len(), &mut out)?;
+        }
         self.logits.check(x.len(), x.len())?;
-        Ok(dispatch!(self.executor, isa => scored(isa, self.logits, x)).high)
+        Ok(out[0])
     }
 
     /// Reduces consecutive rows of `row` elements, one result each.

@@ -111,17 +111,22 @@ impl<T: Scalar> ProbabilityMap<[T]> for Softmax<'_, T> {
 
     fn map(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
         check_out(x.len(), out.len())?;
-        self.logits.check(x.len(), x.len())?;
-        dispatch!(self.executor, isa => scored(isa, self.logits, Some(x), &mut *out));
-        Ok(())
+        self.run(Some(x), out, x.len())
     }
 
     fn map_rows(&self, x: &mut [T], row: usize) -> Result<(), Error> {
-        check_rows(x.len(), row)?;
-        self.logits.check(row, x.len())?;
+        self.run(None, x, row)
+    }
+}
+
+impl<T: Scalar> Softmax<'_, T> {
+    /// Maps the row `x`, or the rows of `y`, into `y`.
+    fn run(&self, x: Option<&[T]>, y: &mut [T], row: usize) -> Result<(), Error> {
+        check_rows(y.len(), row)?;
+        self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
-            for (i, x) in x.chunks_exact_mut(row.max(1)).enumerate() {
-                scored(isa, self.logits.row(i * row, row), None, x);
+            for (i, y) in y.chunks_exact_mut(row.max(1)).enumerate() {
+                scored(isa, self.logits.row(i * row, row), x, y);
             }
         });
         Ok(())

@@ -6,8 +6,9 @@
 //!    terms of a group are added as a tree: ((0+1) + (2+3)) + ((4+5) + (6+7)).
 //! 3. Each lane adds up its groups in order, with the rounding error of every addition carried in a
 //!    second sum (Dekker's Fast2Sum), so that the error does not grow with the length.
-//! 4. The sixteen lanes join as a tree: lane j takes lane j + 8, then j + 4, j + 2, j + 1; first the
-//!    sums, then the errors, then one addition joins the two.
+//! 4. The sixteen lanes join as a tree: lane j takes lane j + 8, then j + 4, j + 2, j + 1. The errors
+//!    of these additions (Knuth's TwoSum) and the carried ones join beside them, and one addition
+//!    brings the two together.
 //! 5. Elements beyond the end count as the neutral element, which adds exactly.
 //!
 //! Every multiplication and addition rounds on its own. Rust neither contracts nor reorders
@@ -69,7 +70,7 @@ pub(crate) fn map_sum<V: Lanes, S: Stream<V::Element>>(
         }
         tail.put(&buffer);
     }
-    join(sums) + join(errors)
+    join_with_errors(sums, errors)
 }
 
 /// Replaces each element of the stream by `map` of it; `map` is called as in [`map_sum`].
@@ -208,6 +209,37 @@ pub(super) fn join<V: Lanes>(vectors: [V; LANES]) -> V::Element {
         v.store(to);
     }
     join_lanes(lanes)
+}
+
+/// Joins the sixteen lanes and what their sums have lost.
+#[inline(always)]
+fn join_with_errors<V: Lanes>(vectors: [V; LANES], errors: [V; LANES]) -> V::Element {
+    let (mut sums, mut lost) = ([V::Element::ZERO; LANES], [V::Element::ZERO; LANES]);
+    for (v, to) in vectors.iter().zip(sums.chunks_mut(V::LANES)) {
+        v.store(to);
+    }
+    for (v, to) in errors.iter().zip(lost.chunks_mut(V::LANES)) {
+        v.store(to);
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = sums.split_at_mut(half);
+        let (lost_low, lost_high) = lost.split_at_mut(half);
+        for ((l, h), (e, f)) in low
+            .iter_mut()
+            .zip(high)
+            .zip(lost_low.iter_mut().zip(lost_high))
+        {
+            let (a, b) = (*l, *h);
+            let s = a + b;
+            let b_virtual = s - a;
+            let error = (a - (s - b_virtual)) + (b - b_virtual);
+            *l = s;
+            *e = (*e + *f) + error;
+        }
+        half /= 2;
+    }
+    sums[0] + lost[0]
 }
 
 /// Joins sixteen stored lanes as a tree.
