@@ -56,3 +56,30 @@ pub mod storage;
 pub use cpu::{Cpu, Level};
 pub use error::{Error, Parameter};
 pub use scalar::Scalar;
+
+/// Calls every generic operation once for each number type, on nothing.
+///
+/// Unoptimized builds share what a dependency has compiled: with this function in the crate, each
+/// test binary links the kernels instead of compiling them again, on every instruction set.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub fn compiled_once() -> Result<(), Error> {
+    fn of<T: Scalar>() -> Result<(), Error> {
+        use probability::{LogSoftmax, LogSumExp, ProbabilityMap, Rows, Softmax};
+        let none: &mut [T] = &mut [];
+        let rows = Rows {
+            count: 0,
+            len: 0,
+            row_stride: 0,
+            stride: 0,
+        };
+        Softmax::default().map(&[][..], none)?;
+        Softmax::default().map_in_place(none)?;
+        Softmax::default().map_strided(none, rows)?;
+        LogSoftmax::default().map(&[][..], none)?;
+        LogSoftmax::default().map_in_place(none)?;
+        LogSumExp::default().reduce_rows(none, 0, &mut [])
+    }
+    of::<f32>()?;
+    of::<f64>()
+}

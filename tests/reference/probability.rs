@@ -41,75 +41,56 @@ impl Logits {
     }
 }
 
+/// The greatest score and the sum of exp(s - max); NaN where a score is, no sum without a finite
+/// greatest score.
+fn max_and_sum(scores: &[Wide]) -> (f64, Wide) {
+    if scores.iter().any(|s| s.high.is_nan()) {
+        return (f64::NAN, f64::NAN.into());
+    }
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, s| m.max(s.high));
+    let terms = scores
+        .iter()
+        .filter(|s| max.is_finite() && s.high > f64::NEG_INFINITY);
+    (
+        max,
+        terms.fold(Wide::from(0.0), |sum, &s| sum + (s - max.into()).exp()),
+    )
+}
+
 /// ln(sum exp(s)) of the scores.
 pub fn log_sum_exp(scores: &[Wide]) -> Wide {
-    let max = scores.iter().fold(f64::NEG_INFINITY, |m, s| {
-        if s.high.is_nan() {
-            f64::NAN
-        } else {
-            m.max(s.high)
-        }
-    });
-    if scores.iter().any(|s| s.high.is_nan()) {
-        return f64::NAN.into();
+    let (max, sum) = max_and_sum(scores);
+    if max.is_finite() {
+        sum.ln() + max.into()
+    } else {
+        max.into()
     }
-    if !max.is_finite() {
-        return max.into();
-    }
-    let sum = scores.iter().fold(Wide::from(0.0), |sum, &s| {
-        if s.high == f64::NEG_INFINITY {
-            sum
-        } else {
-            sum + (s - max.into()).exp()
-        }
-    });
-    sum.ln() + max.into()
 }
 
 /// exp(s) / sum exp(s), with the room's conventions at the edges.
 pub fn softmax(scores: &[Wide]) -> Vec<Wide> {
-    let lse = log_sum_exp(scores);
-    scores
-        .iter()
-        .map(|&s| {
-            if lse.high.is_nan() {
-                f64::NAN.into()
-            } else if lse.high == f64::INFINITY {
-                let k = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
-                if s.high == f64::INFINITY {
-                    (1.0 / k).into()
-                } else {
-                    0.0.into()
-                }
-            } else if s.high == f64::NEG_INFINITY {
-                0.0.into()
-            } else {
-                (s - lse).exp()
-            }
-        })
-        .collect()
+    let (max, sum) = max_and_sum(scores);
+    let infinite = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
+    let one = |s: &Wide| match s.high {
+        _ if max.is_nan() => f64::NAN.into(),
+        f64::NEG_INFINITY => 0.0.into(),
+        f64::INFINITY => (1.0 / infinite).into(),
+        _ if max == f64::INFINITY => 0.0.into(),
+        _ => (*s - max.into()).exp().over(sum),
+    };
+    scores.iter().map(one).collect()
 }
 
 /// s - ln(sum exp(s)), with the room's conventions at the edges.
 pub fn log_softmax(scores: &[Wide]) -> Vec<Wide> {
-    let lse = log_sum_exp(scores);
-    scores
-        .iter()
-        .map(|&s| {
-            if lse.high.is_nan() {
-                f64::NAN.into()
-            } else if lse.high == f64::INFINITY {
-                let k = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
-                if s.high == f64::INFINITY {
-                    (-k.ln()).into()
-                } else {
-                    f64::NEG_INFINITY.into()
-                }
-            } else if s.high == f64::NEG_INFINITY {
-                f64::NEG_INFINITY.into()
-            } else {
-                s - lse
-            }
-        })
-        .collect()
+    let (max, sum) = max_and_sum(scores);
+    let infinite = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
+    let one = |s: &Wide| match s.high {
+        _ if max.is_nan() => f64::NAN.into(),
+        f64::INFINITY => (-infinite.ln()).into(),
+        f64::NEG_INFINITY => f64::NEG_INFINITY.into(),
+        _ if max == f64::INFINITY => f64::NEG_INFINITY.into(),
+        _ => (*s - max.into()) - sum.ln(),
+    };
+    scores.iter().map(one).collect()
 }
