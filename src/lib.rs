@@ -66,7 +66,14 @@ pub use scalar::Scalar;
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{LogSoftmax, LogSumExp, ProbabilityMap, Rows, Softmax};
-        let none: &mut [T] = &mut [];
+        let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
+        math::sin_cos_pi(cpu, &[], none, &mut [])?;
+        math::sin_pi_in_place(cpu, none);
+        math::cos_pi_in_place(cpu, none);
+        nn::GatedSilu::default().map_in_place(none, &[])?;
+        let norm = nn::RmsNorm::new(T::one())?;
+        norm.map(&[], &[], none)?;
+        norm.map_rows(none, &[])?;
         let rows = Rows {
             count: 0,
             len: 0,
@@ -80,6 +87,17 @@ pub fn compiled_once() -> Result<(), Error> {
         LogSoftmax::default().map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }
+    fn matrix<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
+        let matrix = nn::Matrix::<W, T>::new(1, 1, &[])?;
+        matrix.multiply(&[], &mut [])?;
+        matrix.multiply_add(&[], &mut [])?;
+        matrix.multiply_transposed(&[], &mut [])
+    }
     of::<f32>()?;
-    of::<f64>()
+    of::<f64>()?;
+    matrix::<f32, f32>()?;
+    matrix::<storage::F16, f32>()?;
+    matrix::<storage::Bf16, f32>()?;
+    matrix::<i8, f32>()?;
+    matrix::<f64, f64>()
 }
