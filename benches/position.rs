@@ -72,9 +72,8 @@ fn rotation(c: &mut Criterion) {
         let mut y = x.clone();
         group.bench_function("scale in place", |b| {
             b.iter(|| {
-                black_box(&mut y)
-                    .iter_mut()
-                    .for_each(|y| *y *= black_box(-1.0))
+                let factor = black_box(-1.0);
+                black_box(&mut y).iter_mut().for_each(|y| *y *= factor);
             });
         });
         for pairing in [Pairing::HalfSplit, Pairing::Interleaved] {
