@@ -1,7 +1,7 @@
 //! Softmax attention of one token, or of several, over a memory of keys and values.
 
 use super::kernel::{self, Group};
-use super::state::{Head, Tree, heads, part_len, parts};
+use super::state::{Head, Stack, Tree, heads, part_len, parts};
 use super::{BLOCK, KeyValues};
 use crate::cpu::dispatch;
 use crate::error::check_len;
@@ -48,12 +48,12 @@ use crate::{Cpu, Error, Parameter};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<T, E = Cpu> {
-    query_heads: usize,
-    kv_heads: usize,
-    key_dim: usize,
-    value_dim: usize,
-    scale: T,
-    executor: E,
+    pub(super) query_heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) key_dim: usize,
+    pub(super) value_dim: usize,
+    pub(super) scale: T,
+    pub(super) executor: E,
 }
 
 /// The positions that a query sees.
@@ -361,7 +361,8 @@ fn attend<S: Isa, T: ExpTable, C: KeyValues<T>>(
                 scale: shape.scale,
                 kv_head,
             };
-            let mut tree = Tree::new(&mut *storage, group_heads, shape.value_dim, true);
+            let mut tree =
+                Tree::resume(&mut *storage, group_heads, shape.value_dim, Stack::rising());
             for (from, to) in ranges {
                 tree.fix();
                 sum(isa, group, memory, from, to, weights, &mut tree);

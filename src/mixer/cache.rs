@@ -80,6 +80,17 @@ impl<'a, T, W> Rows<'a, T, W> {
             scale_stride: 0,
         }
     }
+
+    /// Returns these vectors with the scales that start at element `at` of `scales`.
+    #[inline(always)]
+    #[must_use]
+    pub fn scaled(self, scales: &'a [T], at: usize, stride: usize) -> Self {
+        Self {
+            scales: scales.get(at..).unwrap_or_default(),
+            scale_stride: stride,
+            ..self
+        }
+    }
 }
 
 /// Which index of a cache runs slowest.

@@ -158,6 +158,17 @@ fn put<T: ExpTable, W>(scale: T, rows: Rows<'_, T, W>, i: usize, dots: &[T], col
     }
 }
 
+/// Returns the dot product of a query and a key.
+#[inline(always)]
+pub(super) fn dot<V: Lanes, W: Stored<V::Element>>(
+    isa: V::Isa,
+    query: &[V::Element],
+    key: &[W],
+) -> V::Element {
+    let [[dot]] = tile::<V, W, 1, 1>(isa, [query], [key]);
+    dot
+}
+
 /// Returns the dot products of each query with each key, in the order of `simd/dot.rs`.
 #[inline(always)]
 fn tile<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const KEYS: usize>(

@@ -23,8 +23,8 @@
 //!    newest key to the oldest, every product and every addition rounded. A memory with scales
 //!    multiplies p by the value's scale before.
 //! 4. Blocks join as a binary tree over their numbers: 2j with 2j + 1, the results likewise. What is
-//!    left unpaired joins from the newest to the oldest. Attention sinks in front of a window form a
-//!    tree of their own, which joins last.
+//!    left unpaired joins from the newest to the oldest. Attention sinks in front of a window pair
+//!    only among themselves.
 //! 5. Two parts join in the reference of the greater: `a * f + b * g`. While c agrees, f and g are
 //!    powers of two, so that a change of reference costs no rounding at all.
 //!
@@ -37,11 +37,17 @@ mod attention;
 mod cache;
 mod kernel;
 mod online;
+mod quantized;
+mod recompute;
+mod ring;
 mod state;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
 pub use online::OnlineSoftmax;
+pub use quantized::QuantizedCache;
+pub use recompute::{Frame, Layers, Recompute, recompute_cost};
+pub use ring::Ring;
 
 use crate::Error;
 

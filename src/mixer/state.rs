@@ -230,6 +230,41 @@ fn add_scaled<S: Isa, T: ExpTable>(isa: S, x: &mut [T], f: T, y: &[T], g: T) {
 /// The most parts that a tree holds at once.
 const PARTS: usize = 2 * usize::BITS as usize;
 
+/// Which parts a tree holds, while its storage is elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stack {
+    /// The height of each part.
+    heights: [u8; PARTS],
+    count: usize,
+    /// Parts at the bottom that belong to another stretch.
+    fixed: usize,
+    /// Which parity the later of two siblings has: 1 in rising order, 0 in falling.
+    parity: usize,
+}
+
+impl Default for Stack {
+    /// Returns no parts, for blocks in falling order.
+    fn default() -> Self {
+        Self {
+            heights: [0; PARTS],
+            count: 0,
+            fixed: 0,
+            parity: 0,
+        }
+    }
+}
+
+impl Stack {
+    /// Returns no parts, for blocks in rising order.
+    #[inline(always)]
+    pub(super) fn rising() -> Self {
+        Self {
+            parity: 1,
+            ..Self::default()
+        }
+    }
+}
+
 /// Parts of consecutive blocks, joined as a binary tree over the numbers of the blocks.
 ///
 /// The blocks come in rising or in falling order; the parts on the stack are the largest subtrees
@@ -239,13 +274,7 @@ pub(super) struct Tree<'a, T> {
     storage: &'a mut [T],
     heads: usize,
     dim: usize,
-    /// The height of each part on the stack.
-    heights: [u8; PARTS],
-    count: usize,
-    /// Parts at the bottom that belong to another stretch.
-    fixed: usize,
-    /// Which parity the later of two siblings has: 1 in rising order, 0 in falling.
-    parity: usize,
+    stack: Stack,
 }
 
 /// Returns the parts that a tree over `blocks` blocks needs, wherever they start.
@@ -254,18 +283,21 @@ pub(super) const fn parts(blocks: usize) -> usize {
 }
 
 impl<'a, T: ExpTable> Tree<'a, T> {
-    /// Returns an empty tree.
+    /// Returns the tree whose parts lie in `storage`.
     #[inline(always)]
-    pub(super) fn new(storage: &'a mut [T], heads: usize, dim: usize, rising: bool) -> Self {
+    pub(super) fn resume(storage: &'a mut [T], heads: usize, dim: usize, stack: Stack) -> Self {
         Self {
             storage,
             heads,
             dim,
-            heights: [0; PARTS],
-            count: 0,
-            fixed: 0,
-            parity: usize::from(rising),
+            stack,
         }
+    }
+
+    /// Returns what [`Tree::resume`] needs besides the storage.
+    #[inline(always)]
+    pub(super) fn suspend(self) -> Stack {
+        self.stack
     }
 
     /// Returns part `i`.
@@ -279,7 +311,7 @@ impl<'a, T: ExpTable> Tree<'a, T> {
     /// Returns the part in which the next block is summed, as it was left.
     #[inline(always)]
     pub(super) fn open(&mut self) -> &mut [T] {
-        self.part(self.count)
+        self.part(self.stack.count)
     }
 
     /// Keeps what was summed in the open part as the block with this number.
@@ -287,44 +319,44 @@ impl<'a, T: ExpTable> Tree<'a, T> {
     pub(super) fn close<S: Isa>(&mut self, isa: S, block: usize) {
         let mut block = block;
         let mut height = 0;
-        while self.count > self.fixed
-            && block & 1 == self.parity
-            && self.heights.get(self.count - 1) == Some(&height)
+        while self.stack.count > self.stack.fixed
+            && block & 1 == self.stack.parity
+            && self.stack.heights.get(self.stack.count - 1) == Some(&height)
         {
-            self.join_into(isa, self.count - 1, self.count);
-            self.count -= 1;
+            self.join_into(isa, self.stack.count - 1, self.stack.count);
+            self.stack.count -= 1;
             block >>= 1;
             height += 1;
         }
-        if let Some(top) = self.heights.get_mut(self.count) {
+        if let Some(top) = self.stack.heights.get_mut(self.stack.count) {
             *top = height;
         }
-        self.count += 1;
+        self.stack.count += 1;
     }
 
     /// Keeps the parts so far apart from those of the next stretch.
     #[inline(always)]
     pub(super) fn fix(&mut self) {
-        self.fixed = self.count;
+        self.stack.fixed = self.stack.count;
     }
 
     /// Joins everything, newest first, and returns the whole.
     #[inline(always)]
     pub(super) fn whole<S: Isa>(&mut self, isa: S) -> &mut [T] {
-        if self.count == 0 {
+        if self.stack.count == 0 {
             let dim = self.dim;
             clear(self.part(0), dim);
         }
-        if self.parity == 1 {
-            for newer in (1..self.count).rev() {
+        if self.stack.parity == 1 {
+            for newer in (1..self.stack.count).rev() {
                 self.join_into(isa, newer - 1, newer);
             }
         } else {
-            for older in 1..self.count {
+            for older in 1..self.stack.count {
                 self.join_into(isa, 0, older);
             }
         }
-        self.count = 1;
+        self.stack.count = 1;
         self.part(0)
     }
 
