@@ -1,0 +1,235 @@
+//! Tells a story with a small language model, token by token, from fixed memory.
+//!
+//!     cargo run --release --example story
+//!
+//! `llama.rs` is the model, `memory.rs` where its keys and values lie, `checkpoint.rs` and
+//! `tokenizer.rs` read the files in place, `sampler.rs` chooses. All of them use `core` alone, so
+//! that firmware includes the same files; this file is what a computer adds: arguments, files, the
+//! buffers, and a counting allocator that shows that nothing is allocated from the first token on.
+
+mod checkpoint;
+mod heap;
+mod llama;
+mod memory;
+mod options;
+mod sampler;
+mod teller;
+mod tokenizer;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use checkpoint::Checkpoint;
+use llama::{Dims, Llama, Memory, State, Weights};
+use memory::{Append, Layers};
+use options::{Kind, Options};
+use sampler::Sampler;
+use suanzi::mixer::{Cache, cache_len};
+use suanzi::storage::F16;
+use teller::{Past, tell};
+use tokenizer::Tokenizer;
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
+
+/// Bytes at an address that floats may have.
+#[repr(C, align(64))]
+struct Aligned<B: ?Sized>(B);
+
+static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../../assets/story.bin"));
+static TOKENIZER: &[u8] = include_bytes!("../../assets/story.tok");
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("story: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    if options.help {
+        print!("{}", options::HELP);
+        return Ok(());
+    }
+    let mut model_words = Vec::new();
+    let mut tokenizer_words = Vec::new();
+    let (model, tokenizer) = match (&options.model, &options.tokenizer) {
+        (Some(model), Some(tokenizer)) => (
+            read(model, &mut model_words)?,
+            read(tokenizer, &mut tokenizer_words)?,
+        ),
+        _ => (&MODEL.0, TOKENIZER),
+    };
+    let checkpoint = Checkpoint::parse(model).map_err(|fault| format!("the model: {fault}"))?;
+    let tokenizer = Tokenizer::parse(tokenizer, checkpoint.dims().vocab)?;
+    let bytes = model.len();
+    match checkpoint {
+        Checkpoint::Float(weights) => with_weights(weights, bytes, tokenizer, &options),
+        Checkpoint::Int8(weights) => with_weights(weights, bytes, tokenizer, &options),
+    }
+}
+
+/// Reads a file into words, so that floats in it are aligned.
+fn read<'a>(path: &str, words: &'a mut Vec<u64>) -> Result<&'a [u8], String> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| format!("cannot read {path}: {error}; check the path"))?;
+    words.resize(bytes.len().div_ceil(8), 0);
+    let aligned = bytemuck::cast_slice_mut::<u64, u8>(words)
+        .get_mut(..bytes.len())
+        .unwrap_or_default();
+    aligned.copy_from_slice(&bytes);
+    Ok(aligned)
+}
+
+/// Lends every buffer, then tells.
+fn with_weights<P: Weights>(
+    weights: P,
+    weight_bytes: usize,
+    tokenizer: Tokenizer<'_>,
+    options: &Options,
+) -> Result<(), Box<dyn Error>> {
+    let dims = weights.dims();
+    let mut frequencies = vec![0; dims.pairs()];
+    let model = Llama::new(weights, &mut frequencies, options.cpu)?;
+    let scratch = memory::scratch_len(dims)?;
+    let mut teller = Teller {
+        model: &model,
+        tokenizer,
+        options,
+        state: vec![0.0; dims.state_len()],
+        weight_bytes,
+        memory_bytes: 0,
+        scratch_bytes: 4 * scratch,
+    };
+    let mut scratch = vec![0.0; scratch];
+    match options.memory {
+        Kind::Cache => teller.with_caches::<f32>(dims, &mut scratch),
+        Kind::F16 => teller.with_caches::<F16>(dims, &mut scratch),
+        Kind::Int8 | Kind::Window => Err("this memory is not built in; take cache or f16".into()),
+        Kind::Recompute => {
+            let mut frames = vec![0.0; dims.layers * dims.frame_len()];
+            teller.memory_bytes = 4 * frames.len();
+            teller.scratch_bytes = 0;
+            teller.tell(&mut Past::Again(&mut frames))
+        }
+    }
+}
+
+/// Everything but the memory.
+struct Teller<'a, P> {
+    model: &'a Llama<'a, P>,
+    tokenizer: Tokenizer<'a>,
+    options: &'a Options,
+    state: Vec<f32>,
+    weight_bytes: usize,
+    memory_bytes: usize,
+    scratch_bytes: usize,
+}
+
+impl<P: Weights> Teller<'_, P> {
+    fn with_caches<W: suanzi::storage::Stored<f32>>(
+        &mut self,
+        dims: Dims,
+        scratch: &mut [f32],
+    ) -> Result<(), Box<dyn Error>> {
+        let (heads, dim) = (dims.kv_heads, dims.head_dim());
+        let len = cache_len(heads, dim, dims.seq_len);
+        let cache = || {
+            Cache::<W, _>::new(
+                heads,
+                dim,
+                dim,
+                vec![W::default(); len],
+                vec![W::default(); len],
+            )
+        };
+        let mut caches = (0..dims.layers)
+            .map(|_| cache())
+            .collect::<Result<Vec<_>, _>>()?;
+        self.memory_bytes = 2 * dims.layers * len * size_of::<W>();
+        self.with_layers(Layers::new(dims, &mut caches, scratch, self.options.cpu)?)
+    }
+
+    fn with_layers<C: Append>(&mut self, mut layers: Layers<'_, C>) -> Result<(), Box<dyn Error>> {
+        let memory: &mut dyn Memory = &mut layers;
+        self.tell(&mut Past::Kept(memory))
+    }
+
+    fn tell(&mut self, past: &mut Past<'_>) -> Result<(), Box<dyn Error>> {
+        let dims = self.model.dims();
+        let options = self.options;
+        let len = options
+            .tokens
+            .map_or(dims.seq_len, |tokens| tokens.saturating_add(1));
+        let mut tokens = vec![0; len.min(dims.seq_len)];
+        let mut order = vec![0; dims.vocab];
+        let prompt = self.tokenizer.encode(&options.prompt, &mut tokens)?;
+        let mut sampler = Sampler::new(
+            options.temperature,
+            options.top_p,
+            options.seed,
+            options.cpu,
+        );
+        let mut state = State::new(dims, &mut self.state)?;
+        let mut out = std::io::stdout().lock();
+
+        let before = heap::allocations();
+        let start = Instant::now();
+        let tokenizer = &self.tokenizer;
+        let written = tell(
+            self.model,
+            past,
+            &mut state,
+            &mut sampler,
+            &mut order,
+            &mut tokens,
+            prompt,
+            |previous, token| {
+                let mut byte = [0];
+                // A reader that went away is no reason to stop the count.
+                let _ = out.write_all(tokenizer.decode(previous, token, &mut byte));
+                let _ = out.flush();
+            },
+        )?;
+        let seconds = start.elapsed().as_secs_f64();
+        let allocations = heap::allocations() - before;
+
+        writeln!(out)?;
+        drop(out);
+        if options.stats {
+            let state = 4 * self.state.len();
+            let other = 4 * (tokens.len() + order.len()) + 8 * dims.pairs();
+            eprintln!();
+            eprintln!(
+                "weights              {:>9} bytes, read in place",
+                self.weight_bytes
+            );
+            eprintln!(
+                "keys and values      {:>9} bytes ({:?})",
+                self.memory_bytes, options.memory
+            );
+            eprintln!("attention scratch    {:>9} bytes", self.scratch_bytes);
+            eprintln!("activations, logits  {state:>9} bytes");
+            eprintln!("tokens, order, rope  {other:>9} bytes");
+            eprintln!("allocations          {allocations:>9} from the first token on");
+            eprintln!(
+                "speed                {:>9.0} tokens a second ({} tokens, {:?}{})",
+                (written - 1) as f64 / seconds,
+                written - 1,
+                options.cpu.level(),
+                if options.cpu.is_fused() {
+                    ", fused"
+                } else {
+                    ""
+                },
+            );
+        }
+        Ok(())
+    }
+}

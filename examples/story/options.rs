@@ -1,0 +1,161 @@
+//! The command line.
+
+use suanzi::{Cpu, Level};
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+Tells a story, token by token, from memory that is fixed before the first one.
+
+    cargo run --release --example story -- [options]
+
+  --prompt TEXT        how the story begins
+  --tokens N           at most N tokens (default: what the model knows)
+  --temperature T      0 takes the likeliest token; more is bolder (default 0.7)
+  --top-p P            draws from the likeliest tokens that add up to P (default 0.9; 1 for all)
+  --seed N             the same seed tells the same story, on every machine (default 1)
+  --memory KIND        where keys and values are kept: cache, f16, int8, window, recompute
+  --executor NAME      default, scalar, fused, sse2, sse4.2, avx2, avx512, neon
+  --model FILE         a llama2.c version-0 file or a suanzi1 int8 file
+  --tokenizer FILE     its tokenizer, in llama2.c's format
+  --stats              bytes of state, tokens a second, allocations after the start
+  --help               this text
+";
+
+/// Where keys and values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All of them, in `f32`.
+    Cache,
+    /// All of them, in f16.
+    F16,
+    /// All of them, in int8 with a scale a vector.
+    Int8,
+    /// The newest, and the first few.
+    Window,
+    /// None: they are computed again from the tokens.
+    Recompute,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub prompt: String,
+    pub tokens: Option<usize>,
+    pub temperature: f32,
+    pub top_p: f32,
+    pub seed: u64,
+    pub memory: Kind,
+    pub cpu: Cpu,
+    pub model: Option<String>,
+    pub tokenizer: Option<String>,
+    pub stats: bool,
+    pub help: bool,
+}
+
+impl Options {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to do instead.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            prompt: String::new(),
+            tokens: None,
+            temperature: 0.7,
+            top_p: 0.9,
+            seed: 1,
+            memory: Kind::Cache,
+            cpu: Cpu::default(),
+            model: None,
+            tokenizer: None,
+            stats: false,
+            help: false,
+        };
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            let (name, joined) = match argument.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (argument, None),
+            };
+            let mut value = || {
+                let value = joined.clone().or_else(|| arguments.next());
+                value.ok_or_else(|| format!("{name} needs a value; see --help"))
+            };
+            match name.as_str() {
+                "--prompt" => options.prompt = value()?,
+                "--tokens" => options.tokens = Some(number(&name, &value()?)?),
+                "--temperature" => {
+                    options.temperature = in_range(&name, &value()?, 0.0, 100.0)?;
+                }
+                "--top-p" => options.top_p = in_range(&name, &value()?, 0.0, 1.0)?,
+                "--seed" => options.seed = number(&name, &value()?)?,
+                "--memory" => options.memory = kind(&value()?)?,
+                "--executor" => options.cpu = executor(&value()?)?,
+                "--model" => options.model = Some(value()?),
+                "--tokenizer" => options.tokenizer = Some(value()?),
+                "--stats" => options.stats = true,
+                "--help" | "-h" => options.help = true,
+                _ => return Err(format!("there is no option {name}; see --help")),
+            }
+        }
+        if options.model.is_some() != options.tokenizer.is_some() {
+            return Err("--model and --tokenizer belong together; name both".into());
+        }
+        Ok(options)
+    }
+}
+
+fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{name} needs a whole number from zero on, not {value:?}"))
+}
+
+fn in_range(name: &str, value: &str, from: f32, to: f32) -> Result<f32, String> {
+    match value.parse::<f32>() {
+        Ok(number) if number >= from && number <= to => Ok(number),
+        _ => Err(format!(
+            "{name} needs a number from {from} to {to}, not {value:?}"
+        )),
+    }
+}
+
+fn kind(value: &str) -> Result<Kind, String> {
+    Ok(match value {
+        "cache" => Kind::Cache,
+        "f16" => Kind::F16,
+        "int8" => Kind::Int8,
+        "window" => Kind::Window,
+        "recompute" => Kind::Recompute,
+        _ => {
+            return Err(format!(
+                "--memory is cache, f16, int8, window or recompute, not {value:?}"
+            ));
+        }
+    })
+}
+
+fn executor(value: &str) -> Result<Cpu, String> {
+    let level = match value {
+        "default" => return Ok(Cpu::default()),
+        "fused" => return Ok(Cpu::fused()),
+        "scalar" => Level::Scalar,
+        "sse2" => Level::Sse2,
+        "sse4.2" => Level::Sse42,
+        "avx2" => Level::Avx2,
+        "avx512" => Level::Avx512,
+        "neon" => Level::Neon,
+        _ => {
+            return Err(format!(
+                "--executor is default, scalar, fused, sse2, sse4.2, avx2, avx512 or neon, not {value:?}"
+            ));
+        }
+    };
+    Cpu::with(level).map_err(|_| {
+        let here: Vec<_> = Cpu::levels()
+            .map(|level| format!("{level:?}").to_lowercase())
+            .collect();
+        format!("this processor has no {value}; it has {}", here.join(", "))
+    })
+}
