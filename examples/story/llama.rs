@@ -1,19 +1,14 @@
-//! A Llama-style decoder, one token at a time: `core`, suanzi and the square root of libm.
+//! A Llama-style decoder, one token at a time: `core` and suanzi, nothing else.
 //!
 //! Weights are borrowed in place, state is lent by the caller, and after construction nothing is
 //! allocated. Where keys and values are kept is a [`Memory`]; [`Llama::step_again`] keeps none and
 //! derives them from the tokens each time.
 
-use suanzi::mixer::OnlineSoftmax;
+use suanzi::mixer::{Attention, Frame, Layers, Recompute};
 use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
 use suanzi::position::{Base, HeadLayout, Pairing, PositionEncoding, Rope};
 use suanzi::storage::Stored;
 use suanzi::{Cpu, Error, Parameter};
-
-/// The most query heads that share a key/value head.
-const MAX_GROUP: usize = 32;
-/// The most key/value heads of a model that is computed again from its tokens.
-const MAX_KV_HEADS: usize = 16;
 
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +45,9 @@ impl Dims {
         self.head_dim() / 2
     }
 
-    /// Returns the query heads of one key/value head.
-    pub const fn group(self) -> usize {
-        self.heads / self.kv_heads
-    }
-
     /// Returns the elements that [`State`] needs.
     pub const fn state_len(self) -> usize {
         4 * self.dim + 2 * self.kv_dim() + 2 * self.hidden_dim + self.vocab
-    }
-
-    /// Returns the elements that one layer needs to be computed again from the tokens.
-    pub const fn frame_len(self) -> usize {
-        2 * self.dim
-            + self.kv_heads
-                * OnlineSoftmax::<f32, &mut [f32]>::state_len(self.group(), self.head_dim())
     }
 }
 
@@ -183,7 +166,7 @@ pub struct Llama<'f, P> {
     norm: RmsNorm<f32>,
     silu: GatedSilu,
     rope: Rope<f32, &'f mut [u64]>,
-    scale: f32,
+    recompute: Recompute<f32>,
     cpu: Cpu,
 }
 
@@ -194,12 +177,10 @@ impl<'f, P: Weights> Llama<'f, P> {
         if dims.heads == 0 || dims.kv_heads == 0 || dims.heads % dims.kv_heads != 0 {
             return Err(Error::Domain(Parameter::Heads));
         }
-        if dims.group() > MAX_GROUP {
-            return Err(Error::Capacity { limit: MAX_GROUP });
-        }
         let layout = HeadLayout::new(dims.head_dim(), Pairing::Interleaved)?;
         let rope = Rope::new(layout, &Base::new(10_000.0)?, frequencies)?.on(cpu);
-        let scale = 1.0 / libm::sqrtf(dims.head_dim() as f32);
+        let attention = Attention::new(dims.heads, dims.kv_heads, dims.head_dim())?.on(cpu);
+        let recompute = Recompute::new(attention);
         let norm = RmsNorm::new(weights.epsilon())?.on(cpu);
         let silu = GatedSilu::default().on(cpu);
         Ok(Self {
@@ -208,7 +189,7 @@ impl<'f, P: Weights> Llama<'f, P> {
             norm,
             silu,
             rope,
-            scale,
+            recompute,
             cpu,
         })
     }
@@ -230,134 +211,107 @@ impl<'f, P: Weights> Llama<'f, P> {
         self.embed(token, state.x)?;
         for index in 0..self.dims.layers {
             let layer = self.layer(index)?;
-            self.project(&layer, position, state)?;
-            memory.attend(
-                index,
-                position,
-                state.query,
-                state.key,
-                state.value,
-                state.y,
-            )?;
-            self.finish(&layer, state)?;
+            let State {
+                x,
+                h,
+                y,
+                query,
+                key,
+                value,
+                gate,
+                up,
+                ..
+            } = &mut *state;
+            self.norm.map(x, layer.attention_norm, h)?;
+            self.queries(&layer, position, h, query)?;
+            self.keys_and_values(&layer, position, h, key, value)?;
+            memory.attend(index, position, query, key, value, y)?;
+            self.finish(&layer, y, x, [h, gate, up])?;
         }
         self.classify(state)
     }
 
     /// Computes the logits after the newest of `tokens` from the tokens alone: no key and no value is
-    /// kept, everything is computed again. `frames` has [`Dims::frame_len`] elements a layer.
+    /// kept, everything is computed again. `frames` has one element a layer, `scratch`
+    /// [`Llama::again_len`].
     ///
-    /// Layer l at position i reads layer l - 1 at the positions i, i - 1, ..., 0, one after the other:
-    /// constant memory, and C(i + l, l) steps.
+    /// # Errors
+    ///
+    /// [`Error::Capacity`] for no token or too many, [`Error::Length`] for short storage.
     pub fn step_again(
         &self,
         tokens: &[u32],
-        frames: &mut [f32],
+        frames: &mut [Frame],
+        scratch: &mut [f32],
         state: &mut State<'_>,
     ) -> Result<(), Error> {
-        if self.dims.kv_heads > MAX_KV_HEADS {
-            return Err(Error::Capacity {
-                limit: MAX_KV_HEADS,
-            });
-        }
         let newest = tokens
             .len()
             .checked_sub(1)
             .ok_or(Error::Capacity { limit: 0 })?;
         self.check(newest)?;
-        self.hidden(self.dims.layers, tokens, newest, frames, state)?;
+        let State { x, h, gate, up, .. } = state;
+        let mut layers = Again {
+            model: self,
+            tokens,
+            h,
+            gate,
+            up,
+            refused: Ok(()),
+        };
+        self.recompute
+            .hidden(&mut layers, newest, frames, scratch, x)?;
+        layers.refused?;
         self.classify(state)
     }
 
-    /// Leaves the output of layer `depth` - 1 at `position` in `state.x`.
-    fn hidden(
-        &self,
-        depth: usize,
-        tokens: &[u32],
-        position: usize,
-        frames: &mut [f32],
-        state: &mut State<'_>,
-    ) -> Result<(), Error> {
-        let Some(index) = depth.checked_sub(1) else {
-            let token = tokens
-                .get(position)
-                .map_or(usize::MAX, |&token| token as usize);
-            return self.embed(token, state.x);
-        };
-        let layer = self.layer(index)?;
-        let (dim, head_dim, group) = (self.dims.dim, self.dims.head_dim(), self.dims.group());
-        let short = Error::Length {
-            expected: self.dims.frame_len(),
-            found: frames.len(),
-        };
-        let (frame, frames) = frames
-            .split_at_mut_checked(self.dims.frame_len())
-            .ok_or(short)?;
-        let (top, frame) = frame.split_at_mut_checked(dim).ok_or(short)?;
-        let (query, parts) = frame.split_at_mut_checked(dim).ok_or(short)?;
-        let part = OnlineSoftmax::<f32, &mut [f32]>::state_len(group, head_dim);
-        let mut parts = parts.chunks_exact_mut(part);
-        let mut sums: [_; MAX_KV_HEADS] = core::array::from_fn(|_| {
-            let sums = OnlineSoftmax::<f32, _>::new(group, head_dim, parts.next()?).ok()?;
-            Some(sums.on(self.cpu))
-        });
-        for at in (0..=position).rev() {
-            self.hidden(index, tokens, at, frames, state)?;
-            self.project(&layer, at, state)?;
-            if at == position {
-                top.copy_from_slice(state.x);
-                query.copy_from_slice(state.query);
-            }
-            let queries = query.chunks_exact(group * head_dim);
-            let keys = state
-                .key
-                .chunks_exact(head_dim)
-                .zip(state.value.chunks_exact(head_dim));
-            for ((sums, query), (key, value)) in sums.iter_mut().flatten().zip(queries).zip(keys) {
-                let mut scores = [0.0; MAX_GROUP];
-                let scores = scores.get_mut(..group).unwrap_or_default();
-                Matrix::new(group, head_dim, query)?
-                    .on(self.cpu)
-                    .multiply(key, scores)?;
-                for score in &mut *scores {
-                    *score *= self.scale;
-                }
-                sums.push(scores, value)?;
-            }
-        }
-        let outputs = state.y.chunks_exact_mut(group * head_dim);
-        for (sums, out) in sums.iter().flatten().zip(outputs) {
-            sums.finish(out)?;
-        }
-        state.x.copy_from_slice(top);
-        self.finish(&layer, state)
+    /// Returns the elements of the scratch of [`Llama::step_again`] at the model's full length.
+    pub const fn again_len(&self) -> usize {
+        self.recompute
+            .scratch_len(self.dims.layers, self.dims.dim, self.dims.seq_len)
     }
 
-    /// Computes the rotated queries and keys, and the values, of `state.x`.
-    fn project(
+    /// Computes the rotated queries of a normalized vector.
+    fn queries(
         &self,
         layer: &Layer<'_, P::Element>,
         position: usize,
-        state: &mut State<'_>,
+        h: &[f32],
+        query: &mut [f32],
     ) -> Result<(), Error> {
-        self.norm.map(state.x, layer.attention_norm, state.h)?;
-        layer.query.on(self.cpu).multiply(state.h, state.query)?;
-        layer.key.on(self.cpu).multiply(state.h, state.key)?;
-        layer.value.on(self.cpu).multiply(state.h, state.value)?;
+        layer.query.on(self.cpu).multiply(h, query)?;
         // Positions stay below seq_len, which is below 2^31.
-        let at = position as i32;
-        self.rope.rotate(at, &mut *state.query)?;
-        self.rope.rotate(at, &mut *state.key)
+        self.rope.rotate(position as i32, query)
     }
 
-    /// Adds the heads' outputs to `state.x`, then the gated layer.
-    fn finish(&self, layer: &Layer<'_, P::Element>, state: &mut State<'_>) -> Result<(), Error> {
-        layer.output.on(self.cpu).multiply_add(state.y, state.x)?;
-        self.norm.map(state.x, layer.gated_norm, state.h)?;
-        layer.gate.on(self.cpu).multiply(state.h, state.gate)?;
-        layer.up.on(self.cpu).multiply(state.h, state.up)?;
-        self.silu.map_in_place(state.gate, state.up)?;
-        layer.down.on(self.cpu).multiply_add(state.gate, state.x)
+    /// Computes the rotated keys and the values of a normalized vector.
+    fn keys_and_values(
+        &self,
+        layer: &Layer<'_, P::Element>,
+        position: usize,
+        h: &[f32],
+        key: &mut [f32],
+        value: &mut [f32],
+    ) -> Result<(), Error> {
+        layer.key.on(self.cpu).multiply(h, key)?;
+        layer.value.on(self.cpu).multiply(h, value)?;
+        self.rope.rotate(position as i32, key)
+    }
+
+    /// Adds the heads' outputs to `x`, then the gated layer.
+    fn finish(
+        &self,
+        layer: &Layer<'_, P::Element>,
+        attended: &[f32],
+        x: &mut [f32],
+        [h, gate, up]: [&mut [f32]; 3],
+    ) -> Result<(), Error> {
+        layer.output.on(self.cpu).multiply_add(attended, x)?;
+        self.norm.map(x, layer.gated_norm, h)?;
+        layer.gate.on(self.cpu).multiply(h, gate)?;
+        layer.up.on(self.cpu).multiply(h, up)?;
+        self.silu.map_in_place(gate, up)?;
+        layer.down.on(self.cpu).multiply_add(gate, x)
     }
 
     /// Computes the logits of `state.x`.
@@ -392,5 +346,83 @@ impl<'f, P: Weights> Llama<'f, P> {
                 limit: self.dims.seq_len,
             })
         }
+    }
+}
+
+/// The model as a function of its tokens, for [`Recompute`].
+struct Again<'a, 'f, P> {
+    model: &'a Llama<'f, P>,
+    tokens: &'a [u32],
+    h: &'a mut [f32],
+    gate: &'a mut [f32],
+    up: &'a mut [f32],
+    /// The first refusal; the numbers that follow it mean nothing.
+    refused: Result<(), Error>,
+}
+
+impl<P: Weights> Again<'_, '_, P> {
+    /// Runs a part of a layer.
+    fn layer(
+        &mut self,
+        index: usize,
+        part: impl FnOnce(&mut Self, &Layer<'_, P::Element>) -> Result<(), Error>,
+    ) {
+        let model = self.model;
+        let result = model.layer(index).and_then(|layer| part(self, &layer));
+        self.refused = self.refused.and(result);
+    }
+}
+
+impl<P: Weights> Layers<f32> for Again<'_, '_, P> {
+    fn layers(&self) -> usize {
+        self.model.dims.layers
+    }
+
+    fn width(&self) -> usize {
+        self.model.dims.dim
+    }
+
+    fn embed(&mut self, position: usize, hidden: &mut [f32]) {
+        let token = self
+            .tokens
+            .get(position)
+            .map_or(usize::MAX, |&token| token as usize);
+        self.refused = self.refused.and(self.model.embed(token, hidden));
+    }
+
+    fn query(&mut self, layer: usize, position: usize, hidden: &[f32], query: &mut [f32]) {
+        self.layer(layer, |again, layer| {
+            again
+                .model
+                .norm
+                .map(hidden, layer.attention_norm, again.h)?;
+            again.model.queries(layer, position, again.h, query)
+        });
+    }
+
+    fn key_value(
+        &mut self,
+        layer: usize,
+        position: usize,
+        hidden: &[f32],
+        key: &mut [f32],
+        value: &mut [f32],
+    ) {
+        self.layer(layer, |again, layer| {
+            again
+                .model
+                .norm
+                .map(hidden, layer.attention_norm, again.h)?;
+            again
+                .model
+                .keys_and_values(layer, position, again.h, key, value)
+        });
+    }
+
+    fn finish(&mut self, layer: usize, _: usize, attended: &[f32], hidden: &mut [f32]) {
+        self.layer(layer, |again, layer| {
+            let scratch = [&mut *again.h, &mut *again.gate, &mut *again.up];
+            again.model.finish(layer, attended, hidden, scratch)
+        });
     }
 }

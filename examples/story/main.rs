@@ -26,7 +26,7 @@ use llama::{Dims, Llama, Memory, State, Weights};
 use memory::{Append, Layers};
 use options::{Kind, Options};
 use sampler::Sampler;
-use suanzi::mixer::{Cache, cache_len};
+use suanzi::mixer::{Cache, Frame, QuantizedCache, Ring, cache_len};
 use suanzi::storage::F16;
 use teller::{Past, tell};
 use tokenizer::Tokenizer;
@@ -40,6 +40,11 @@ struct Aligned<B: ?Sized>(B);
 
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../../assets/story.bin"));
 static TOKENIZER: &[u8] = include_bytes!("../../assets/story.tok");
+
+/// The newest tokens that `--memory window` keeps.
+const WINDOW: usize = 128;
+/// The oldest tokens that it keeps besides.
+const SINKS: usize = 4;
 
 fn main() -> ExitCode {
     match run() {
@@ -111,12 +116,14 @@ fn with_weights<P: Weights>(
     match options.memory {
         Kind::Cache => teller.with_caches::<f32>(dims, &mut scratch),
         Kind::F16 => teller.with_caches::<F16>(dims, &mut scratch),
-        Kind::Int8 | Kind::Window => Err("this memory is not built in; take cache or f16".into()),
+        Kind::Int8 => teller.with_quantized(dims, &mut scratch),
+        Kind::Window => teller.with_rings(dims, &mut scratch),
         Kind::Recompute => {
-            let mut frames = vec![0.0; dims.layers * dims.frame_len()];
-            teller.memory_bytes = 4 * frames.len();
+            let mut frames = vec![Frame::default(); dims.layers];
+            let mut again = vec![0.0; model.again_len()];
+            teller.memory_bytes = 4 * again.len() + size_of_val(&frames[..]);
             teller.scratch_bytes = 0;
-            teller.tell(&mut Past::Again(&mut frames))
+            teller.tell(&mut Past::Again(&mut frames, &mut again))
         }
     }
 }
@@ -154,6 +161,29 @@ impl<P: Weights> Teller<'_, P> {
             .collect::<Result<Vec<_>, _>>()?;
         self.memory_bytes = 2 * dims.layers * len * size_of::<W>();
         self.with_layers(Layers::new(dims, &mut caches, scratch, self.options.cpu)?)
+    }
+
+    fn with_quantized(&mut self, dims: Dims, scratch: &mut [f32]) -> Result<(), Box<dyn Error>> {
+        let (heads, dim) = (dims.kv_heads, dims.head_dim());
+        let len = cache_len(heads, dim, dims.seq_len);
+        let part = || (vec![0; len], vec![0.0; heads * dims.seq_len]);
+        let cache = || QuantizedCache::new(heads, dim, dim, part(), part());
+        let mut caches = (0..dims.layers)
+            .map(|_| cache())
+            .collect::<Result<Vec<_>, _>>()?;
+        self.memory_bytes = 2 * dims.layers * (len + 4 * heads * dims.seq_len);
+        self.with_layers(Layers::new(dims, &mut caches, scratch, self.options.cpu)?)
+    }
+
+    fn with_rings(&mut self, dims: Dims, scratch: &mut [f32]) -> Result<(), Box<dyn Error>> {
+        let (heads, dim) = (dims.kv_heads, dims.head_dim());
+        let len = cache_len(heads, dim, SINKS + WINDOW.min(dims.seq_len));
+        let ring = || Ring::<f32, _>::new(heads, dim, dim, SINKS, vec![0.0; len], vec![0.0; len]);
+        let mut rings = (0..dims.layers)
+            .map(|_| ring())
+            .collect::<Result<Vec<_>, _>>()?;
+        self.memory_bytes = 2 * dims.layers * len * size_of::<f32>();
+        self.with_layers(Layers::new(dims, &mut rings, scratch, self.options.cpu)?)
     }
 
     fn with_layers<C: Append>(&mut self, mut layers: Layers<'_, C>) -> Result<(), Box<dyn Error>> {

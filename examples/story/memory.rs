@@ -1,6 +1,6 @@
 //! Where keys and values are kept: one cache a layer, all read by the same attention.
 
-use suanzi::mixer::{Attention, Cache, KeyValues, Visible};
+use suanzi::mixer::{Attention, Cache, KeyValues, QuantizedCache, Ring, Visible};
 use suanzi::storage::Stored;
 use suanzi::{Cpu, Error};
 
@@ -10,11 +10,36 @@ use crate::llama::{Dims, Memory};
 pub trait Append: KeyValues<f32> {
     /// Takes the keys and values of the next token.
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error>;
+
+    /// Returns what the newest token sees.
+    fn visible(&self) -> Visible {
+        Visible::from(self.len())
+    }
 }
 
 impl<W: Stored<f32>, S: AsRef<[W]> + AsMut<[W]>> Append for Cache<W, S> {
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
         Cache::append(self, key, value)
+    }
+}
+
+impl<S, Q> Append for QuantizedCache<S, Q>
+where
+    S: AsRef<[i8]> + AsMut<[i8]>,
+    Q: AsRef<[f32]> + AsMut<[f32]>,
+{
+    fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
+        QuantizedCache::append(self, key, value)
+    }
+}
+
+impl<W: Stored<f32>, S: AsRef<[W]> + AsMut<[W]>> Append for Ring<W, S> {
+    fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
+        Ring::append(self, key, value)
+    }
+
+    fn visible(&self) -> Visible {
+        Ring::visible(self)
     }
 }
 
@@ -24,8 +49,6 @@ pub struct Layers<'s, C> {
     caches: &'s mut [C],
     attention: Attention<f32>,
     scratch: &'s mut [f32],
-    window: usize,
-    sinks: usize,
 }
 
 /// Returns the elements of `scratch` for a model at its full length.
@@ -49,19 +72,7 @@ impl<'s, C: Append> Layers<'s, C> {
             caches,
             attention,
             scratch,
-            window: usize::MAX,
-            sinks: 0,
         })
-    }
-
-    /// Lets every token see only the newest `window` positions and the oldest `sinks`.
-    #[must_use]
-    pub fn windowed(self, window: usize, sinks: usize) -> Self {
-        Self {
-            window,
-            sinks,
-            ..self
-        }
     }
 }
 
@@ -69,7 +80,7 @@ impl<C: Append> Memory for Layers<'_, C> {
     fn attend(
         &mut self,
         layer: usize,
-        position: usize,
+        _: usize,
         query: &[f32],
         key: &[f32],
         value: &[f32],
@@ -81,9 +92,7 @@ impl<C: Append> Memory for Layers<'_, C> {
             .get_mut(layer)
             .ok_or(Error::Capacity { limit })?;
         cache.append(key, value)?;
-        let visible = Visible::from(position + 1)
-            .window(self.window)
-            .sinks(self.sinks);
+        let visible = cache.visible();
         self.attention
             .attend(query, cache, visible, self.scratch, out)
     }

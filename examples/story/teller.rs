@@ -1,6 +1,7 @@
 //! The loop from token to token.
 
 use suanzi::Error;
+use suanzi::mixer::Frame;
 
 use crate::llama::{Llama, Memory, State, Weights};
 use crate::sampler::Sampler;
@@ -10,8 +11,8 @@ use crate::tokenizer::{BOS, EOS};
 pub enum Past<'a> {
     /// A memory of keys and values.
     Kept(&'a mut dyn Memory),
-    /// The tokens, with the frames that [`Llama::step_again`] asks for.
-    Again(&'a mut [f32]),
+    /// The tokens, with what [`Llama::step_again`] asks for.
+    Again(&'a mut [Frame], &'a mut [f32]),
 }
 
 /// Reads `tokens[..prompt]`, then writes tokens behind them until the model ends its text or `tokens`
@@ -39,8 +40,8 @@ pub fn tell<P: Weights>(
         };
         match past {
             Past::Kept(memory) => model.step(previous as usize, len - 1, *memory, state)?,
-            Past::Again(_) if len < prompt => {}
-            Past::Again(frames) => model.step_again(before, frames, state)?,
+            Past::Again(..) if len < prompt => {}
+            Past::Again(frames, scratch) => model.step_again(before, frames, scratch, state)?,
         }
         if len >= prompt {
             *next = sampler.choose(state.logits, order)?;

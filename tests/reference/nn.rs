@@ -1,0 +1,38 @@
+//! The neural room, by its definitions.
+
+/// Returns W x and sum |W x| for each row; sums carry their rounding errors.
+pub fn product(weights: &[f64], columns: usize, x: &[f64]) -> Vec<(f64, f64)> {
+    weights
+        .chunks_exact(columns)
+        .map(|row| {
+            let terms = || row.iter().zip(x).map(|(w, x)| (*w, *x));
+            (dot(terms()), terms().map(|(w, x)| (w * x).abs()).sum())
+        })
+        .collect()
+}
+
+/// Returns the sum of products as though computed in twice the precision.
+pub fn dot(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut sum, mut low) = (0.0_f64, 0.0_f64);
+    for (a, b) in terms {
+        let product = a * b;
+        let error = a.mul_add(b, -product);
+        let next = sum + product;
+        let virtual_product = next - sum;
+        low += (sum - (next - virtual_product)) + (product - virtual_product) + error;
+        sum = next;
+    }
+    sum + low
+}
+
+/// Returns x g / sqrt(mean(x^2) + epsilon).
+pub fn rms_norm(x: &[f64], gain: &[f64], epsilon: f64) -> Vec<f64> {
+    let mean = dot(x.iter().map(|&x| (x, x))) / x.len() as f64;
+    let root = (mean + epsilon).sqrt();
+    x.iter().zip(gain).map(|(x, g)| x * g / root).collect()
+}
+
+/// Returns silu(a) b.
+pub fn gated_silu(a: f64, b: f64) -> f64 {
+    a / (1.0 + (-a).exp()) * b
+}
