@@ -26,7 +26,10 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 
@@ -36,15 +39,33 @@ impl Random {
 }
 
 const SHAPES: [(usize, usize); 16] = [
-    (1, 1), (1, 2), (2, 3), (3, 15), (4, 16), (5, 17), (7, 8), (8, 31), (9, 33), (16, 64), (17, 67), (64, 172), (172, 64),
-    (33, 341), (3, 1000), (11, 4096),
+    (1, 1),
+    (1, 2),
+    (2, 3),
+    (3, 15),
+    (4, 16),
+    (5, 17),
+    (7, 8),
+    (8, 31),
+    (9, 33),
+    (16, 64),
+    (17, 67),
+    (64, 172),
+    (172, 64),
+    (33, 341),
+    (3, 1000),
+    (11, 4096),
 ];
 
 fn check_product<W: Stored<f32>>(name: &str, widen: impl Fn(W) -> f32, narrow: impl Fn(f32) -> W) {
     let unit = f64::from(f32::EPSILON) / 2.0;
     for (rows, columns) in SHAPES {
         let mut random = Random((rows * 5000 + columns) as u64);
-        let weights: Vec<W> = random.singles(rows * columns).into_iter().map(&narrow).collect();
+        let weights: Vec<W> = random
+            .singles(rows * columns)
+            .into_iter()
+            .map(&narrow)
+            .collect();
         let wide: Vec<f64> = weights.iter().map(|&w| widen(w).into()).collect();
         let x = random.singles(columns);
         let xs: Vec<f64> = x.iter().map(|&x| x.into()).collect();
@@ -60,7 +81,10 @@ fn check_product<W: Stored<f32>>(name: &str, widen: impl Fn(W) -> f32, narrow: i
             let k = bound32("matrix product") + columns as f64 / 16.0;
             for (y, (want, size)) in y.iter().zip(&want) {
                 let error = (f64::from(*y) - want).abs() / (unit * size).max(1e-300);
-                assert!(error <= k, "{name} {rows}x{columns} {cpu:?}: {y} for {want}, {error} units");
+                assert!(
+                    error <= k,
+                    "{name} {rows}x{columns} {cpu:?}: {y} for {want}, {error} units"
+                );
             }
             let mut sum = start.clone();
             matrix.multiply_add(&x, &mut sum).unwrap();
@@ -77,18 +101,35 @@ fn check_product<W: Stored<f32>>(name: &str, widen: impl Fn(W) -> f32, narrow: i
             scaled.multiply_transposed(&across, &mut t).unwrap();
             let k = bound32("transposed matrix product") + rows as f64 / 8.0;
             for (j, t) in t.iter().enumerate() {
-                let terms = || (0..rows).map(|i| (wide[i * columns + j], f64::from(across[i]) * f64::from(scales[i])));
+                let terms = || {
+                    (0..rows).map(|i| {
+                        (
+                            wide[i * columns + j],
+                            f64::from(across[i]) * f64::from(scales[i]),
+                        )
+                    })
+                };
                 let size: f64 = terms().map(|(w, x)| (w * x).abs()).sum();
                 let want = definition::dot(terms());
                 let error = (f64::from(*t) - want).abs() / (unit * size).max(1e-300);
-                assert!(error <= k, "{name} {rows}x{columns} {cpu:?}: {t} for {want}, {error} units");
+                assert!(
+                    error <= k,
+                    "{name} {rows}x{columns} {cpu:?}: {t} for {want}, {error} units"
+                );
             }
             let mut row = vec![f32::NAN; columns];
             scaled.row_into(rows - 1, &mut row).unwrap();
-            assert_eq!(row[0], widen(weights[(rows - 1) * columns]) * scales[rows - 1]);
+            assert_eq!(
+                row[0],
+                widen(weights[(rows - 1) * columns]) * scales[rows - 1]
+            );
             if !cpu.is_fused() {
                 let got: Vec<u32> = y.iter().chain(&z).chain(&t).map(|y| y.to_bits()).collect();
-                assert_eq!(*bits.get_or_insert(got.clone()), got, "{name} {rows}x{columns} {cpu:?}");
+                assert_eq!(
+                    *bits.get_or_insert(got.clone()),
+                    got,
+                    "{name} {rows}x{columns} {cpu:?}"
+                );
             }
         }
     }
@@ -111,10 +152,17 @@ fn products_of_doubles_hold_their_bound() {
         let want = definition::product(&weights, columns, &x);
         for cpu in executors() {
             let mut y = vec![f64::NAN; rows];
-            Matrix::new(rows, columns, &weights).unwrap().on(cpu).multiply(&x, &mut y).unwrap();
+            Matrix::new(rows, columns, &weights)
+                .unwrap()
+                .on(cpu)
+                .multiply(&x, &mut y)
+                .unwrap();
             let k = bound64("matrix product") + columns as f64 / 16.0;
             for (y, (want, size)) in y.iter().zip(&want) {
-                assert!((y - want).abs() <= k * f64::EPSILON / 2.0 * size, "{rows}x{columns} {cpu:?}");
+                assert!(
+                    (y - want).abs() <= k * f64::EPSILON / 2.0 * size,
+                    "{rows}x{columns} {cpu:?}"
+                );
             }
         }
     }
@@ -130,7 +178,10 @@ fn products_with_nan_and_infinity_are_the_one_nan() {
             let mut y = [0.0_f32; 3];
             let matrix = Matrix::new(3, n, &weights).unwrap().on(cpu);
             matrix.multiply(&vec![0.0; n], &mut y).unwrap();
-            assert_eq!(y.map(f32::to_bits), [f32::NAN.to_bits(), f32::NAN.to_bits(), 0]);
+            assert_eq!(
+                y.map(f32::to_bits),
+                [f32::NAN.to_bits(), f32::NAN.to_bits(), 0]
+            );
             let mut y = vec![0.0_f32; n];
             matrix.multiply_transposed(&[0.0; 3], &mut y).unwrap();
             assert_eq!(y[0].to_bits(), f32::NAN.to_bits());
@@ -143,23 +194,71 @@ fn wrong_shapes_are_refused_before_anything_is_written() {
     let weights = [1.0_f32; 6];
     let shape = Err(Error::Domain(Parameter::Shape));
     assert_eq!(Matrix::<_, f32>::new(0, 6, &weights).map(|_| ()), shape);
-    assert_eq!(Matrix::<_, f32>::new(usize::MAX, 6, &weights).map(|_| ()), shape);
-    assert_eq!(Matrix::<_, f32>::new(2, 2, &weights).map(|_| ()), Err(Error::Length { expected: 4, found: 6 }));
+    assert_eq!(
+        Matrix::<_, f32>::new(usize::MAX, 6, &weights).map(|_| ()),
+        shape
+    );
+    assert_eq!(
+        Matrix::<_, f32>::new(2, 2, &weights).map(|_| ()),
+        Err(Error::Length {
+            expected: 4,
+            found: 6
+        })
+    );
     let matrix = Matrix::new(2, 3, &weights).unwrap();
-    assert_eq!(matrix.with_scales(&[1.0]).map(|_| ()), Err(Error::Length { expected: 2, found: 1 }));
+    assert_eq!(
+        matrix.with_scales(&[1.0]).map(|_| ()),
+        Err(Error::Length {
+            expected: 2,
+            found: 1
+        })
+    );
     let mut y = [7.0; 2];
-    assert_eq!(matrix.multiply(&[1.0; 2], &mut y), Err(Error::Length { expected: 3, found: 2 }));
-    assert_eq!(matrix.multiply(&[1.0; 3], &mut y[..1]), Err(Error::Length { expected: 2, found: 1 }));
-    assert_eq!(matrix.row_into(2, &mut [0.0; 3]), Err(Error::Capacity { limit: 2 }));
+    assert_eq!(
+        matrix.multiply(&[1.0; 2], &mut y),
+        Err(Error::Length {
+            expected: 3,
+            found: 2
+        })
+    );
+    assert_eq!(
+        matrix.multiply(&[1.0; 3], &mut y[..1]),
+        Err(Error::Length {
+            expected: 2,
+            found: 1
+        })
+    );
+    assert_eq!(
+        matrix.row_into(2, &mut [0.0; 3]),
+        Err(Error::Capacity { limit: 2 })
+    );
     assert_eq!(y, [7.0; 2]);
     for epsilon in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        assert_eq!(RmsNorm::new(epsilon).map(|_| ()), Err(Error::Domain(Parameter::Epsilon)));
+        assert_eq!(
+            RmsNorm::new(epsilon).map(|_| ()),
+            Err(Error::Domain(Parameter::Epsilon))
+        );
     }
     let norm = RmsNorm::new(1e-5_f32).unwrap();
-    assert_eq!(norm.map_rows(&mut [1.0; 5], &[1.0; 2]), Err(Error::Multiple { of: 2, found: 5 }));
-    assert_eq!(norm.map_in_place(&mut [1.0; 5], &[1.0; 2]), Err(Error::Length { expected: 5, found: 2 }));
+    assert_eq!(
+        norm.map_rows(&mut [1.0; 5], &[1.0; 2]),
+        Err(Error::Multiple { of: 2, found: 5 })
+    );
+    assert_eq!(
+        norm.map_in_place(&mut [1.0; 5], &[1.0; 2]),
+        Err(Error::Length {
+            expected: 5,
+            found: 2
+        })
+    );
     let gate = GatedSilu::default();
-    assert_eq!(gate.map_in_place(&mut [1.0_f32; 5], &[1.0; 2]), Err(Error::Length { expected: 5, found: 2 }));
+    assert_eq!(
+        gate.map_in_place(&mut [1.0_f32; 5], &[1.0; 2]),
+        Err(Error::Length {
+            expected: 5,
+            found: 2
+        })
+    );
 }
 
 #[test]
@@ -169,7 +268,8 @@ fn rms_norm_holds_its_bound() {
             let mut random = Random(n as u64);
             let x: Vec<f32> = random.singles(n).iter().map(|x| x * size).collect();
             let gain = random.singles(n);
-            let [xs, gains] = [&x, &gain].map(|v| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            let [xs, gains] =
+                [&x, &gain].map(|v| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
             let want = definition::rms_norm(&xs, &gains, f64::from(1e-5_f32));
             let mut bits: Option<Vec<u32>> = None;
             for cpu in executors() {
@@ -178,7 +278,10 @@ fn rms_norm_holds_its_bound() {
                 norm.map(&x, &gain, &mut y).unwrap();
                 for (y, want) in y.iter().zip(&want) {
                     let error = ulps(*y, *want, 0.0, 0.0);
-                    assert!(error <= bound32("rms_norm"), "{n} {size} {cpu:?}: {y} for {want}, {error} ULP");
+                    assert!(
+                        error <= bound32("rms_norm"),
+                        "{n} {size} {cpu:?}: {y} for {want}, {error} ULP"
+                    );
                 }
                 let mut z = x.clone();
                 norm.map_in_place(&mut z, &gain).unwrap();
@@ -192,7 +295,10 @@ fn rms_norm_holds_its_bound() {
                 norm.map_rows(&mut doubles, &gains).unwrap();
                 for (y, want) in doubles.iter().zip(&want) {
                     let error = ulps(*y, *want, 0.0, 0.0);
-                    assert!(error <= bound64("rms_norm"), "{n} {size} {cpu:?}: {y} for {want}, {error} ULP");
+                    assert!(
+                        error <= bound64("rms_norm"),
+                        "{n} {size} {cpu:?}: {y} for {want}, {error} ULP"
+                    );
                 }
             }
         }
@@ -209,7 +315,10 @@ fn rms_norm_of_rows_that_have_no_norm_is_nan() {
                 let mut x = vec![1.0; n];
                 x[n / 2] = bad;
                 norm.map_in_place(&mut x, &vec![1.0; n]).unwrap();
-                assert!(x.iter().all(|x| x.to_bits() == f32::NAN.to_bits()), "{bad} {n} {cpu:?}");
+                assert!(
+                    x.iter().all(|x| x.to_bits() == f32::NAN.to_bits()),
+                    "{bad} {n} {cpu:?}"
+                );
             }
         }
         let mut zeros = [0.0; 20];
@@ -224,10 +333,18 @@ fn rms_norm_agrees_with_the_conformance_cases() {
         let x = case.inputs[0].f32s();
         let gain = case.inputs[1].f32s();
         let want = case.outputs[0].f32s();
-        let epsilon = if case.name.contains("epsilon") { 0.1 } else { 1e-5 };
+        let epsilon = if case.name.contains("epsilon") {
+            0.1
+        } else {
+            1e-5
+        };
         for cpu in executors() {
             let mut y = x.clone();
-            RmsNorm::new(epsilon).unwrap().on(cpu).map_rows(&mut y, &gain).unwrap();
+            RmsNorm::new(epsilon)
+                .unwrap()
+                .on(cpu)
+                .map_rows(&mut y, &gain)
+                .unwrap();
             for (y, want) in y.iter().zip(&want) {
                 let off = f64::from((y - want).abs());
                 let limit = case.absolute + case.relative * f64::from(want.abs());
@@ -247,12 +364,18 @@ fn check_silu<T: Ulp + suanzi::Scalar>(bound: f64, from: impl Fn(f64) -> T, leas
         let mut bits: Option<Vec<T>> = None;
         for cpu in executors() {
             let mut y = a.clone();
-            GatedSilu::default().on(cpu).map_in_place(&mut y, &b).unwrap();
+            GatedSilu::default()
+                .on(cpu)
+                .map_in_place(&mut y, &b)
+                .unwrap();
             for ((y, a), b) in y.iter().zip(&a).zip(&b) {
                 let want = definition::gated_silu(a.value(), b.value());
                 if want.abs() > least {
                     let error = ulps(*y, want, 0.0, 0.0);
-                    assert!(error <= bound, "{a:?} {b:?} {cpu:?}: {y:?} for {want}, {error} ULP");
+                    assert!(
+                        error <= bound,
+                        "{a:?} {b:?} {cpu:?}: {y:?} for {want}, {error} ULP"
+                    );
                 }
             }
             if !cpu.is_fused() {
@@ -274,7 +397,10 @@ fn gated_silu_has_its_limits() {
         for n in [1, 20] {
             let of = |a: f32| {
                 let mut x = vec![a; n];
-                GatedSilu::default().on(cpu).map_in_place(&mut x, &vec![2.0; n]).unwrap();
+                GatedSilu::default()
+                    .on(cpu)
+                    .map_in_place(&mut x, &vec![2.0; n])
+                    .unwrap();
                 x[n - 1]
             };
             assert_eq!(of(f32::INFINITY), f32::INFINITY);

@@ -101,6 +101,34 @@ pub const TABLE: &[Row] = &[
         unit: "2^-24 (f32) or 2^-53 (f64), relative to the product of the lengths",
         note: "dot product of two rotated heads, summed exactly",
     },
+    Row {
+        operation: "matrix product",
+        f32_bound: 7.0,
+        f64_bound: 7.0,
+        unit: "units of rounding of sum |W x|",
+        note: "plus one for every sixteen columns",
+    },
+    Row {
+        operation: "transposed matrix product",
+        f32_bound: 8.0,
+        f64_bound: 8.0,
+        unit: "units of rounding of sum |x W|",
+        note: "plus one for every eight rows",
+    },
+    Row {
+        operation: "rms_norm",
+        f32_bound: 3.5,
+        f64_bound: 3.5,
+        unit: "ULP",
+        note: "squares neither overflow nor vanish beside epsilon",
+    },
+    Row {
+        operation: "gated_silu",
+        f32_bound: 5.0,
+        f64_bound: 5.0,
+        unit: "ULP",
+        note: "results in the normal range",
+    },
 ];
 
 /// Returns the row of an operation.

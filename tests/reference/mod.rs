@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod golden;
 pub mod mixer;
+pub mod nn;
 pub mod position;
 pub mod probability;
 pub mod wide;
