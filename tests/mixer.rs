@@ -5,7 +5,12 @@ mod reference;
 
 use accuracy::{bound32, bound64};
 use reference::mixer::{self as definition, Shape};
-use suanzi::mixer::{Attention, BLOCK, Cache, Layout, Merge, OnlineSoftmax, Visible};
+use reference::{conformance, golden};
+use suanzi::mixer::{
+    Attention, BLOCK, Cache, Frame, KeyValues, Layers, Layout, Merge, OnlineSoftmax,
+    QuantizedCache, Recompute, Ring, Visible, merge_outputs, recompute_cost,
+};
+use suanzi::storage::{Bf16, F16, Stored};
 use suanzi::{Cpu, Error, Level, Parameter};
 
 /// Every level that runs here, in the portable arithmetic.
@@ -285,4 +290,794 @@ impl Sequence {
         }
         lanes[0]
     }
+}
+
+/// Attends over any memory.
+fn attend<C: KeyValues<f32>>(
+    sequence: &Sequence,
+    cpu: Cpu,
+    memory: &C,
+    visible: Visible,
+) -> (Vec<f32>, Vec<f32>) {
+    let attention = sequence.attention();
+    let mut scratch = vec![f32::NAN; attention.scratch_len(sequence.tokens)];
+    let mut out = vec![f32::NAN; attention.out_len()];
+    let mut lse = vec![f32::NAN; sequence.shape.query_heads];
+    let attention = attention.on(cpu);
+    attention
+        .attend_with_lse(
+            &sequence.query,
+            memory,
+            visible,
+            &mut scratch,
+            &mut out,
+            &mut lse,
+        )
+        .unwrap();
+    (out, lse)
+}
+
+#[test]
+fn positions_that_are_not_visible_are_never_read() {
+    let mut sequence = Sequence::new((4, 2), (20, 20), 300, 1.0);
+    let clean = sequence.cache(Layout::HeadMajor);
+    let token = 2 * 20;
+    for (visible, seen) in [
+        (Visible::from(100), 0..100),
+        (Visible::from(200).window(70), 130..200),
+        (Visible::from(290).window(64).sinks(3), 226..290),
+    ] {
+        let want = sequence.run(Cpu::default(), &clean, visible);
+        for j in (0..300).filter(|j| {
+            !seen.contains(j) && (visible != Visible::from(290).window(64).sinks(3) || *j > 2)
+        }) {
+            sequence.keys[j * token..][..token].fill(f32::NAN);
+            sequence.values[j * token..][..token].fill(f32::NAN);
+        }
+        for cpu in levels() {
+            assert_eq!(
+                sequence.run(cpu, &sequence.cache(Layout::TokenMajor), visible),
+                want,
+                "{visible:?} {cpu:?}"
+            );
+        }
+        sequence = Sequence::new((4, 2), (20, 20), 300, 1.0);
+    }
+}
+
+#[test]
+fn windows_and_sinks_are_their_definition_and_a_ring_gives_the_same_bits() {
+    for (window, sinks) in [
+        (1, 0),
+        (5, 0),
+        (64, 4),
+        (70, 1),
+        (100, 0),
+        (128, 70),
+        (400, 3),
+    ] {
+        let sequence = Sequence::new((6, 2), (16, 24), 333, 1.5);
+        let cache = sequence.cache(Layout::HeadMajor);
+        let slots = 2 * (sinks + window);
+        let mut ring = Ring::<f32, _>::new(
+            2,
+            16,
+            24,
+            sinks,
+            vec![f32::NAN; slots * 16],
+            vec![f32::NAN; slots * 24],
+        )
+        .unwrap();
+        for n in 1..=sequence.tokens {
+            ring.append(
+                &sequence.keys[(n - 1) * 32..][..32],
+                &sequence.values[(n - 1) * 48..][..48],
+            )
+            .unwrap();
+            if n % 37 != 0 && n != sequence.tokens {
+                continue;
+            }
+            let visible = Visible::from(n).window(window).sinks(sinks);
+            assert_eq!(ring.visible(), visible);
+            let got = sequence.run(Cpu::default(), &cache, visible);
+            let what = format!("window {window} sinks {sinks} at {n}");
+            assert_eq!(
+                attend(&sequence, Cpu::default(), &ring, visible),
+                got,
+                "{what}"
+            );
+            let want = sequence.want(|j| j < n && (j + window >= n || j < sinks));
+            check(&what, &got, &want, greatest(&sequence.values));
+        }
+    }
+}
+
+#[test]
+fn rows_are_single_tokens() {
+    let sequence = Sequence::new((4, 2), (16, 8), 150, 1.0);
+    let mut random = Random(5);
+    let queries = random.vector(20 * 64, 1.0);
+    let cache = sequence.cache(Layout::HeadMajor);
+    let attention = sequence.attention();
+    let mut scratch = vec![0.0; attention.scratch_len(150)];
+    let visible = Visible::from(131).window(90).sinks(2);
+    let mut rows = vec![0.0; 20 * 32];
+    attention
+        .attend_rows(&queries, &cache, visible, &mut scratch, &mut rows)
+        .unwrap();
+    for t in 0..20 {
+        let mut out = vec![0.0; 32];
+        let visible = Visible::from(131 + t).window(90).sinks(2);
+        attention
+            .attend(
+                &queries[t * 64..][..64],
+                &cache,
+                visible,
+                &mut scratch,
+                &mut out,
+            )
+            .unwrap();
+        assert_eq!(out, rows[t * 32..][..32], "row {t}");
+    }
+}
+
+/// Attends over rounded copies of the keys and values and expects the bits of their `f32` values.
+fn half<W: Stored<f32>>(from: impl Fn(f32) -> f32) {
+    let mut sequence = Sequence::new((4, 2), (20, 36), 150, 1.0);
+    let mut cache = Cache::<W, _>::new(
+        2,
+        20,
+        36,
+        vec![W::default(); 150 * 40],
+        vec![W::default(); 150 * 72],
+    )
+    .unwrap();
+    cache.append(&sequence.keys, &sequence.values).unwrap();
+    sequence.keys = sequence.keys.iter().map(|&x| from(x)).collect();
+    sequence.values = sequence.values.iter().map(|&x| from(x)).collect();
+    let want = sequence.run(
+        Cpu::default(),
+        &sequence.cache(Layout::HeadMajor),
+        150.into(),
+    );
+    for cpu in levels() {
+        assert_eq!(attend(&sequence, cpu, &cache, 150.into()), want, "{cpu:?}");
+    }
+}
+
+#[test]
+fn half_caches_attend_to_the_rounded_numbers() {
+    half::<F16>(|x| F16::from_f32(x).to_f32());
+    half::<Bf16>(|x| Bf16::from_f32(x).to_f32());
+}
+
+#[test]
+fn eight_bit_caches_attend_to_the_rounded_vectors() {
+    let mut sequence = Sequence::new((4, 2), (20, 36), 150, 1.0);
+    let mut cache = QuantizedCache::new(
+        2,
+        20,
+        36,
+        (vec![0; 150 * 40], vec![0.0; 300]),
+        (vec![0; 150 * 72], vec![0.0; 300]),
+    )
+    .unwrap();
+    cache.append(&sequence.keys, &sequence.values).unwrap();
+    let mut worst = 0.0_f64;
+    for (x, dim) in [(&mut sequence.keys, 20), (&mut sequence.values, 36)] {
+        for vector in x.chunks_mut(dim) {
+            let scale = (greatest(vector) / 127.0) as f32;
+            for x in vector {
+                let rounded = (*x / scale).round_ties_even() * scale;
+                worst = worst.max(f64::from((rounded - *x).abs() / scale));
+                *x = rounded;
+            }
+        }
+    }
+    assert!(worst <= bound32("eight-bit cache"), "{worst} steps");
+    let want = sequence.want(|_| true);
+    let mut bits = None;
+    for cpu in levels() {
+        let got = attend(&sequence, cpu, &cache, 150.into());
+        check("eight bits", &got, &want, greatest(&sequence.values));
+        let first = bits.get_or_insert_with(|| got.clone());
+        assert_eq!(*first, got, "{cpu:?}: the bits differ");
+    }
+}
+
+#[test]
+fn merges_agree_in_any_grouping() {
+    let mut random = Random(3);
+    let (keys, dim) = (1000, 12);
+    let scores = random.vector(keys, 6.0);
+    let values = random.vector(keys * dim, 1.0);
+    let len = OnlineSoftmax::<f32, Vec<f32>>::state_len(1, dim);
+    let state = |from: usize, to: usize| {
+        let mut state = OnlineSoftmax::new(1, dim, vec![0.0; len]).unwrap();
+        for j in from..to {
+            state
+                .push(&scores[j..=j], &values[j * dim..][..dim])
+                .unwrap();
+        }
+        state
+    };
+    let finish = |state: &OnlineSoftmax<f32, Vec<f32>>| {
+        let mut out = vec![0.0; dim];
+        state.finish(&mut out).unwrap();
+        out
+    };
+    let (want, _) = definition::mean(&wide(&scores), values.chunks(dim).map(wide), dim);
+    let largest = greatest(&values);
+    for cuts in [
+        vec![],
+        vec![500],
+        vec![1, 999],
+        vec![100, 300, 301, 302, 900],
+    ] {
+        let bounds: Vec<usize> = [0].into_iter().chain(cuts).chain([keys]).collect();
+        let parts: Vec<_> = bounds.windows(2).map(|w| state(w[0], w[1])).collect();
+        let mut left = state(0, 0);
+        for part in &parts {
+            left.merge(part).unwrap();
+        }
+        let mut right = state(0, 0);
+        for part in parts.iter().rev() {
+            right.merge(part).unwrap();
+        }
+        for state in [left, right] {
+            for (got, want) in finish(&state).iter().zip(&want) {
+                let error =
+                    (f64::from(*got) - want).abs() / largest / f64::from(f32::EPSILON) * 2.0;
+                assert!(
+                    error <= bound32("online softmax"),
+                    "{bounds:?}: {error} units"
+                );
+            }
+        }
+    }
+    let (mut a, mut b) = (state(0, 300), state(300, 1000));
+    let first = a.clone();
+    a.merge(&b).unwrap();
+    b.merge(&first).unwrap();
+    assert_eq!(finish(&a), finish(&b), "merging commutes in the bits");
+}
+
+#[test]
+fn edges_are_as_documented() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let len = OnlineSoftmax::<f32, Vec<f32>>::state_len(1, 1);
+    let run = |scores: &[f32]| {
+        let attention = Attention::<f32>::new(1, 1, 1).unwrap();
+        let keys = scores.to_vec();
+        let values: Vec<f32> = (0..scores.len()).map(|i| i as f32 + 1.0).collect();
+        let cache = Cache::<f32, _>::filled(1, 1, 1, keys, values).unwrap();
+        let mut scratch = vec![nan; attention.scratch_len(scores.len())];
+        let (mut out, mut lse) = ([nan], [nan]);
+        attention
+            .attend_with_lse(
+                &[1.0],
+                &cache,
+                scores.len(),
+                &mut scratch,
+                &mut out,
+                &mut lse,
+            )
+            .unwrap();
+        let mut state = OnlineSoftmax::new(1, 1, vec![nan; len]).unwrap();
+        for (i, &s) in scores.iter().enumerate().rev() {
+            state.push(&[s], &[i as f32 + 1.0]).unwrap();
+        }
+        let (mut o, mut l) = ([nan], [nan]);
+        state.finish(&mut o).unwrap();
+        state.log_sum_exp(&mut l).unwrap();
+        assert_eq!(
+            (o[0].to_bits(), l[0].to_bits()),
+            (out[0].to_bits(), lse[0].to_bits()),
+            "{scores:?}"
+        );
+        (out[0], lse[0])
+    };
+    assert_eq!(run(&[]), (0.0, -inf));
+    assert_eq!(run(&[-inf]), (0.0, -inf));
+    assert_eq!(run(&[-inf, 2.0, -inf]), (2.0, 2.0));
+    for scores in [
+        &[nan][..],
+        &[1.0, nan],
+        &[-inf, nan],
+        &[inf],
+        &[inf, 0.0],
+        &[nan, -inf, 3.0],
+    ] {
+        let (out, lse) = run(scores);
+        assert_eq!(
+            (out.to_bits(), lse.to_bits()),
+            (nan.to_bits(), nan.to_bits()),
+            "{scores:?}"
+        );
+    }
+    let half =
+        |x: f32| (f64::from(x) - 1.5).abs() <= bound32("attention") * f64::from(f32::EPSILON);
+    assert!(half(run(&[1e30, 1e30]).0));
+    assert_eq!(run(&[3e38, -3e38]).0, 1.0);
+    assert!(half(run(&[-1000.0, -1000.0, -1e9]).0));
+}
+
+#[test]
+fn bad_arguments_give_their_error_and_write_nothing() {
+    let domain = |p| Some(Error::Domain(p));
+    assert_eq!(
+        Attention::<f32>::new(3, 2, 4).err(),
+        domain(Parameter::Heads)
+    );
+    assert_eq!(
+        Attention::<f32>::new(0, 2, 4).err(),
+        domain(Parameter::Heads)
+    );
+    assert_eq!(
+        Attention::<f32>::new(2, 0, 4).err(),
+        domain(Parameter::Heads)
+    );
+    assert_eq!(
+        Attention::<f32>::new(2, 2, 0).err(),
+        domain(Parameter::HeadDim)
+    );
+    assert_eq!(
+        Attention::<f32>::new(2, 2, usize::MAX).err(),
+        domain(Parameter::HeadDim)
+    );
+    let attention = Attention::<f32>::new(2, 1, 4).unwrap();
+    assert_eq!(
+        attention.with_value_dim(0).err(),
+        domain(Parameter::HeadDim)
+    );
+    assert_eq!(
+        attention.with_scale(f32::NAN).err(),
+        domain(Parameter::Scale)
+    );
+    assert_eq!(
+        Cache::<f32, _>::new(0, 4, 4, [0.0; 8], [0.0; 8]).err(),
+        domain(Parameter::Heads)
+    );
+    assert_eq!(
+        Cache::<f32, _>::new(1, 0, 4, [0.0; 8], [0.0; 8]).err(),
+        domain(Parameter::HeadDim)
+    );
+    assert_eq!(
+        Cache::<f32, _>::new(1, 4, 4, [0.0; 9], [0.0; 9]).err(),
+        Some(Error::Multiple { of: 4, found: 9 })
+    );
+    assert_eq!(
+        Cache::<f32, _>::new(1, 4, 2, [0.0; 8], [0.0; 8]).err(),
+        Some(Error::Length {
+            expected: 4,
+            found: 8
+        })
+    );
+    assert_eq!(
+        Ring::<f32, _>::new(1, 4, 4, 2, [0.0; 8], [0.0; 8]).err(),
+        domain(Parameter::Window)
+    );
+
+    let mut cache = Cache::<f32, _>::new(1, 4, 4, [7.0; 8], [7.0; 8]).unwrap();
+    assert_eq!(
+        cache.append(&[0.0_f32; 12], &[0.0; 12]),
+        Err(Error::Capacity { limit: 2 })
+    );
+    assert_eq!(
+        cache.append(&[0.0_f32; 3], &[0.0; 3]),
+        Err(Error::Multiple { of: 4, found: 3 })
+    );
+    assert_eq!(
+        cache.append(&[0.0_f32; 4], &[0.0; 8]),
+        Err(Error::Length {
+            expected: 4,
+            found: 8
+        })
+    );
+    assert_eq!(KeyValues::<f32>::len(&cache), 0);
+    cache.append(&[1.0_f32; 4], &[1.0; 4]).unwrap();
+
+    let (mut scratch, mut out, mut lse) = (vec![0.0; attention.scratch_len(1)], [9.0; 8], [9.0; 2]);
+    let q = [0.0; 8];
+    let short = scratch.len() - 1;
+    let expected = scratch.len();
+    assert_eq!(
+        attention.attend(&q[1..], &cache, 1, &mut scratch, &mut out),
+        Err(Error::Length {
+            expected: 8,
+            found: 7
+        })
+    );
+    assert_eq!(
+        attention.attend(&q, &cache, 1, &mut scratch, &mut out[1..]),
+        Err(Error::Length {
+            expected: 8,
+            found: 7
+        })
+    );
+    assert_eq!(
+        attention.attend(&q, &cache, 2, &mut scratch, &mut out),
+        Err(Error::Capacity { limit: 1 })
+    );
+    let none = Visible::from(1).window(0);
+    assert_eq!(
+        attention
+            .attend(&q, &cache, none, &mut scratch, &mut out)
+            .err(),
+        domain(Parameter::Window)
+    );
+    let few = Err(Error::Length {
+        expected,
+        found: short,
+    });
+    assert_eq!(
+        attention.attend(&q, &cache, 1, &mut scratch[..short], &mut out),
+        few
+    );
+    let lse_short = attention.attend_with_lse(&q, &cache, 1, &mut scratch, &mut out, &mut lse[1..]);
+    assert_eq!(
+        lse_short,
+        Err(Error::Length {
+            expected: 2,
+            found: 1
+        })
+    );
+    let other = Attention::<f32>::new(2, 2, 4).unwrap();
+    let mut more = vec![0.0; other.scratch_len(1)];
+    assert_eq!(
+        other.attend(&q, &cache, 1, &mut more, &mut out),
+        Err(Error::Length {
+            expected: 2,
+            found: 1
+        })
+    );
+    assert_eq!((out, lse), ([9.0; 8], [9.0; 2]));
+
+    let mut ring = Ring::<f32, _>::new(1, 4, 4, 0, [0.0; 8], [0.0; 8]).unwrap();
+    ring.append(&[0.0_f32; 12], &[0.0; 12]).unwrap();
+    assert_eq!(
+        attention.attend(&q, &ring, 3, &mut vec![0.0; 2000], &mut out),
+        Err(Error::Capacity { limit: 3 })
+    );
+    assert_eq!(out, [9.0; 8]);
+}
+
+/// Three layers of attention with tanh between, over tokens that are sines.
+struct Toy {
+    layers: usize,
+    weights: Vec<f32>,
+    keys: u64,
+}
+
+const WIDTH: usize = 6;
+
+impl Toy {
+    fn multiply(&self, seed: usize, x: &[f32], y: &mut [f32]) {
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = x
+                .iter()
+                .enumerate()
+                .map(|(j, x)| self.weights[(seed * 97 + i * 13 + j * 5) % self.weights.len()] * x)
+                .sum();
+        }
+    }
+}
+
+impl Layers<f32> for Toy {
+    fn layers(&self) -> usize {
+        self.layers
+    }
+    fn width(&self) -> usize {
+        WIDTH
+    }
+    fn embed(&mut self, position: usize, hidden: &mut [f32]) {
+        for (i, h) in hidden.iter_mut().enumerate() {
+            *h = libm::sinf((position * 7 + i * 3) as f32);
+        }
+    }
+    fn query(&mut self, layer: usize, _: usize, hidden: &[f32], query: &mut [f32]) {
+        self.multiply(layer * 4, hidden, query);
+    }
+    fn key_value(
+        &mut self,
+        layer: usize,
+        _: usize,
+        hidden: &[f32],
+        key: &mut [f32],
+        value: &mut [f32],
+    ) {
+        self.keys += 1;
+        self.multiply(layer * 4 + 1, hidden, key);
+        self.multiply(layer * 4 + 2, hidden, value);
+    }
+    fn finish(&mut self, layer: usize, _: usize, attended: &[f32], hidden: &mut [f32]) {
+        let mut delta = [0.0; WIDTH];
+        self.multiply(layer * 4 + 3, attended, &mut delta);
+        for (h, d) in hidden.iter_mut().zip(delta) {
+            *h = libm::tanhf(*h + d);
+        }
+    }
+}
+
+/// Computes the hidden vectors with a cache a layer.
+fn cached(toy: &mut Toy, attention: Attention<f32>, tokens: usize) -> Vec<Vec<f32>> {
+    let mut hidden: Vec<Vec<f32>> = vec![vec![0.0; WIDTH]; tokens];
+    for (i, h) in hidden.iter_mut().enumerate() {
+        toy.embed(i, h);
+    }
+    let mut scratch = vec![0.0; attention.scratch_len(tokens)];
+    for layer in 0..toy.layers {
+        let mut cache =
+            Cache::<f32, _>::new(2, 3, 5, vec![0.0; tokens * 6], vec![0.0; tokens * 10]).unwrap();
+        for (i, h) in hidden.iter_mut().enumerate() {
+            let (mut q, mut k, mut v, mut o) = ([0.0; 12], [0.0; 6], [0.0; 10], [0.0; 20]);
+            toy.query(layer, i, h, &mut q);
+            toy.key_value(layer, i, h, &mut k, &mut v);
+            cache.append(&k, &v).unwrap();
+            attention
+                .attend(&q, &cache, i + 1, &mut scratch, &mut o)
+                .unwrap();
+            toy.finish(layer, i, &o, h);
+        }
+    }
+    hidden
+}
+
+#[test]
+fn recomputation_gives_the_bits_of_the_cache() {
+    let attention = Attention::<f32>::new(4, 2, 3)
+        .unwrap()
+        .with_value_dim(5)
+        .unwrap();
+    let weights = Random(9).vector(401, 0.8);
+    for (layers, positions) in [
+        (0, vec![0, 3]),
+        (1, vec![0, 1, 63, 64, 200, 300]),
+        (2, vec![0, 65, 150]),
+        (3, vec![0, 5, 66]),
+    ] {
+        let mut toy = Toy {
+            layers,
+            weights: weights.clone(),
+            keys: 0,
+        };
+        let want = cached(&mut toy, attention, positions.iter().max().unwrap() + 1);
+        let recompute = Recompute::new(attention);
+        for position in positions {
+            toy.keys = 0;
+            let mut scratch = vec![f32::NAN; recompute.scratch_len(layers, WIDTH, position + 1)];
+            let mut frames = vec![Frame::default(); layers];
+            let mut hidden = vec![f32::NAN; WIDTH];
+            recompute
+                .hidden(&mut toy, position, &mut frames, &mut scratch, &mut hidden)
+                .unwrap();
+            assert_eq!(
+                hidden, want[position],
+                "{layers} layers, position {position}"
+            );
+            assert_eq!(Some(u128::from(toy.keys)), recompute_cost(layers, position));
+        }
+    }
+}
+
+#[test]
+fn recomputation_costs_the_binomial() {
+    for (layers, tokens, want) in [
+        (1, 10, 10),
+        (2, 10, 65),
+        (3, 10, 285),
+        (4, 10, 1000),
+        (2, 3, 9),
+        (3, 3, 19),
+        (4, 3, 34),
+    ] {
+        assert_eq!(recompute_cost(layers, tokens - 1), Some(want));
+    }
+    assert_eq!(recompute_cost(3, 5), Some(83));
+    assert_eq!(recompute_cost(0, 1 << 40), Some(0));
+    assert_eq!(recompute_cost(80, usize::MAX), None);
+}
+
+#[test]
+fn attention_reproduces_the_golden_vectors() {
+    for case in golden::read("attention.gv") {
+        let kind = case.key("kind").unwrap();
+        let size = |name| case.key(name).unwrap().parse::<usize>().unwrap();
+        if matches!(kind, "alibi" | "softcap" | "all_options") {
+            continue;
+        }
+        let (t, s, heads, kv, d, e) = (
+            size("T"),
+            size("S"),
+            size("Hq"),
+            size("Hkv"),
+            size("D"),
+            size("E"),
+        );
+        let option = |name: &str| case.get(name).map(|x| x[0] as usize);
+        let first = option("qpos").unwrap();
+        let scale = case.get32("scale")[0];
+        let (q, k, v) = (case.get32("q"), case.get32("k"), case.get32("v"));
+        let cache = Cache::<f32, _>::filled(kv, d, e, &k[..], &v[..])
+            .unwrap()
+            .with_layout(Layout::TokenMajor);
+        let attention = Attention::new(heads, kv, d)
+            .unwrap()
+            .with_value_dim(e)
+            .unwrap()
+            .with_scale(scale)
+            .unwrap();
+        let mut scratch = vec![0.0; attention.scratch_len(s)];
+        for row in 0..t {
+            let n = first + row + 1;
+            let window = option("window").or(option("W")).unwrap_or(usize::MAX);
+            let visible = Visible::from(n)
+                .window(window)
+                .sinks(option("n_sink").unwrap_or(0));
+            let query = &q[row * heads * d..][..heads * d];
+            let (mut out, mut lse) = (vec![0.0; heads * e], vec![0.0; heads]);
+            attention
+                .attend_with_lse(query, &cache, visible, &mut scratch, &mut out, &mut lse)
+                .unwrap();
+            if let Some(sinks) = case.get("sink_logit") {
+                let sinks: Vec<f32> = sinks.iter().map(|&x| x as f32).collect();
+                merge_outputs(&mut out, &mut lse, &vec![0.0; heads * e], &sinks).unwrap();
+            }
+            let shape = Shape {
+                query_heads: heads,
+                kv_heads: kv,
+                key_dim: d,
+                value_dim: e,
+                scale: scale.into(),
+            };
+            let sizes = definition::attend(
+                shape,
+                &wide(query),
+                s,
+                |j, g| wide(&k[(j * kv + g) * d..][..d]),
+                |j, g| wide(&v[(j * kv + g) * e..][..e]),
+                |j| j < n,
+            );
+            let want = definition::Attended {
+                out: case.get("o").unwrap()[row * heads * e..][..heads * e].to_vec(),
+                lse: case.get("lse").unwrap()[row * heads..][..heads].to_vec(),
+                magnitude: sizes.magnitude,
+            };
+            check(&case.head, &(out, lse), &want, greatest(&v));
+        }
+    }
+}
+
+#[test]
+fn merges_reproduce_the_golden_vectors() {
+    for case in golden::read("attn_merge.gv") {
+        let numbers = |name| case.get32(name);
+        let (mut out, mut lse) = (numbers("o1"), numbers("lse1"));
+        if case.key("kind") != Some("merge") {
+            continue;
+        }
+        let size = greatest(&lse).max(greatest(&numbers("lse2")));
+        let size = if size.is_finite() { size } else { 0.0 };
+        let largest = greatest(&out).max(greatest(&numbers("o2")));
+        merge_outputs(&mut out, &mut lse, &numbers("o2"), &numbers("lse2")).unwrap();
+        let unit = f64::from(f32::EPSILON) / 2.0;
+        for (got, want) in out.iter().zip(case.get("o").unwrap()) {
+            let error = (f64::from(*got) - want).abs() / unit / largest / (1.0 + size);
+            assert!(
+                error <= bound32("merge of outputs"),
+                "{}: {got} for {want}",
+                case.head
+            );
+        }
+        let want = case.get("lse").unwrap()[0];
+        let error = (f64::from(lse[0]) - want).abs() / unit / (1.0 + want.abs());
+        let close = f64::from(lse[0]) == want || error <= bound32("merge of outputs");
+        assert!(close, "{}: lse {} for {want}", case.head, lse[0]);
+    }
+}
+
+#[test]
+fn attention_reproduces_a_real_model() {
+    for layer in [0, 4] {
+        let path = format!("data/stories260K/attn-layer{layer}-pos0-31.f64");
+        let Some(path) = golden::shared(&path) else {
+            return;
+        };
+        let bytes = std::fs::read(path).unwrap();
+        let numbers: Vec<f64> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f64::from_le_bytes(b))
+            .collect();
+        let attention = Attention::<f64>::new(8, 4, 8).unwrap();
+        let mut cache = Cache::<f64, _>::new(4, 8, 8, vec![0.0; 1024], vec![0.0; 1024]).unwrap();
+        let mut scratch = vec![0.0; attention.scratch_len(32)];
+        for (position, row) in numbers.chunks(288).enumerate() {
+            let (v, q, k, want) = (
+                &row[96..128],
+                &row[128..192],
+                &row[192..224],
+                &row[224..288],
+            );
+            cache.append(k, v).unwrap();
+            let mut out = vec![0.0; 64];
+            attention
+                .attend(q, &cache, position + 1, &mut scratch, &mut out)
+                .unwrap();
+            // The largest score of these layers is below 100, the largest value below 10.
+            for (got, want) in out.iter().zip(want) {
+                let error = (got - want).abs() / 1e3 / f64::EPSILON * 2.0;
+                assert!(
+                    error <= bound64("attention"),
+                    "layer {layer} position {position}: {got} for {want}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_passes_the_conformance_cases_in_its_scope() {
+    let mut run = 0;
+    for case in conformance::cases("Attention") {
+        // Scope: [B, H, T, D] in f32 with queries, keys and values alone; causal or not.
+        let plain = case.inputs.len() == 3 && case.outputs.len() == 1;
+        if !plain
+            || case
+                .inputs
+                .iter()
+                .any(|t| t.dtype != "float32" || t.shape.len() != 4)
+        {
+            continue;
+        }
+        if case.name.contains("softcap")
+            || case.name.contains("window")
+            || case.name.contains("scaled")
+        {
+            continue;
+        }
+        let [q, k, v] = &case.inputs[..] else {
+            continue;
+        };
+        let (heads, t, d) = (q.shape[1], q.shape[2], q.shape[3]);
+        let (kv, s, e) = (k.shape[1], k.shape[2], v.shape[3]);
+        let (queries, keys, values) = (q.f32s(), k.f32s(), v.f32s());
+        let want = case.outputs[0].f32s();
+        let attention = Attention::<f32>::new(heads, kv, d)
+            .unwrap()
+            .with_value_dim(e)
+            .unwrap();
+        let mut scratch = vec![0.0; attention.scratch_len(s)];
+        for batch in 0..q.shape[0] {
+            let keys = &keys[batch * kv * s * d..][..kv * s * d];
+            let values = &values[batch * kv * s * e..][..kv * s * e];
+            let cache = Cache::<f32, _>::filled(kv, d, e, keys, values).unwrap();
+            for row in 0..t {
+                let query: Vec<f32> = (0..heads)
+                    .flat_map(|h| queries[((batch * heads + h) * t + row) * d..][..d].to_vec())
+                    .collect();
+                let mut out = vec![0.0; heads * e];
+                let visible = if case.integer("is_causal") == 1 {
+                    (row + 1).min(s)
+                } else {
+                    s
+                };
+                attention
+                    .attend(&query, &cache, visible, &mut scratch, &mut out)
+                    .unwrap();
+                for (i, &got) in out.iter().enumerate() {
+                    let want = f64::from(want[((batch * heads + i / e) * t + row) * e + i % e]);
+                    let error = (f64::from(got) - want).abs();
+                    assert!(
+                        error <= case.absolute + case.relative * want.abs(),
+                        "{}: {got} for {want}",
+                        case.name
+                    );
+                }
+            }
+        }
+        run += 1;
+    }
+    println!("{run} conformance cases");
 }

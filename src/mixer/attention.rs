@@ -5,7 +5,6 @@ use super::state::{Head, Stack, Tree, heads, part_len, parts};
 use super::{BLOCK, KeyValues};
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::ExpTable;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::{Cpu, Error, Parameter};
@@ -115,7 +114,7 @@ impl Visible {
     }
 }
 
-impl<T: ExpTable> Attention<T> {
+impl<T: Scalar> Attention<T> {
     /// Returns attention with heads of `dim` elements and the scale 1 / sqrt(dim), on the processor's
     /// best instruction set.
     ///
@@ -210,7 +209,7 @@ impl<T: Scalar, E> Attention<T, E> {
     }
 }
 
-impl<T: ExpTable> Attention<T> {
+impl<T: Scalar> Attention<T> {
     /// Attends with one token's queries to the visible positions of `memory`.
     ///
     /// # Errors
@@ -328,7 +327,7 @@ fn check_visible<T: Scalar, C: KeyValues<T>>(
 /// Attends with the queries of consecutive tokens.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one call behind the checks")]
-fn attend<S: Isa, T: ExpTable, C: KeyValues<T>>(
+fn attend<S: Isa, T: Scalar, C: KeyValues<T>>(
     isa: S,
     shape: Attention<T>,
     query: &[T],
@@ -381,7 +380,7 @@ fn attend<S: Isa, T: ExpTable, C: KeyValues<T>>(
 
 /// Adds the blocks of the positions `from..to` to a tree, in rising order.
 #[inline(always)]
-pub(super) fn sum<S: Isa, T: ExpTable, C: KeyValues<T>>(
+pub(super) fn sum<S: Isa, T: Scalar, C: KeyValues<T>>(
     isa: S,
     group: Group<'_, T>,
     memory: &C,

@@ -3,7 +3,7 @@
 use super::BLOCK;
 use super::cache::{KeyValues, Rows, Run};
 use super::state::{HEADER, Head, Reference, heads_mut, padded};
-use crate::math::exp::ExpTable;
+use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::order::{self, join_lanes};
 use crate::simd::{Isa, LANES, Lanes};
@@ -25,7 +25,7 @@ pub(super) struct Group<'a, T> {
 ///
 /// `weights` has [`BLOCK`] elements for each head of the group.
 #[inline(always)]
-pub(super) fn block<S: Isa, T: ExpTable, C: KeyValues<T>>(
+pub(super) fn block<S: Isa, T: Scalar, C: KeyValues<T>>(
     isa: S,
     group: Group<'_, T>,
     memory: &C,
@@ -58,7 +58,7 @@ pub(super) fn block<S: Isa, T: ExpTable, C: KeyValues<T>>(
 
 /// Writes the scores of a run of `len` keys from column `at` of each row of `weights` on.
 #[inline(always)]
-fn scores<S: Isa, T: ExpTable, W: Stored<T>>(
+fn scores<S: Isa, T: Scalar, W: Stored<T>>(
     isa: S,
     group: Group<'_, T>,
     run: Run<'_, T, W>,
@@ -76,7 +76,7 @@ fn scores<S: Isa, T: ExpTable, W: Stored<T>>(
 
 /// Takes the heads of the group four at a time, then two, then one.
 #[inline(always)]
-fn score_heads<S: Isa, T: ExpTable, W: Stored<T>, const KEYS: usize>(
+fn score_heads<S: Isa, T: Scalar, W: Stored<T>, const KEYS: usize>(
     isa: S,
     group: Group<'_, T>,
     run: Run<'_, T, W>,
@@ -100,7 +100,7 @@ fn score_heads<S: Isa, T: ExpTable, W: Stored<T>, const KEYS: usize>(
 
 /// Scores `HEADS` heads against the run, `KEYS` keys at a time.
 #[inline(always)]
-fn score_tiles<S: Isa, T: ExpTable, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
+fn score_tiles<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
     isa: S,
     group: Group<'_, T>,
     run: Run<'_, T, W>,
@@ -146,7 +146,7 @@ fn vector<'a, T, W>(rows: Rows<'a, T, W>, i: usize, dim: usize) -> &'a [W] {
 
 /// Scales the dot products of key `i` with the queries and writes a column of scores.
 #[inline(always)]
-fn put<T: ExpTable, W>(scale: T, rows: Rows<'_, T, W>, i: usize, dots: &[T], column: &mut [T]) {
+fn put<T: Scalar, W>(scale: T, rows: Rows<'_, T, W>, i: usize, dots: &[T], column: &mut [T]) {
     let own = if rows.scales.is_empty() {
         T::ONE
     } else {
@@ -245,7 +245,7 @@ fn rest<V: Lanes, W: Copy>(
 
 /// Turns scores, oldest key first, into weights; returns their reference and their sum.
 #[inline(always)]
-pub(super) fn weigh<S: Isa, T: ExpTable>(isa: S, scores: &mut [T]) -> Head<T> {
+pub(super) fn weigh<S: Isa, T: Scalar>(isa: S, scores: &mut [T]) -> Head<T> {
     let max = order::max::<T::Lanes<S>, _>(
         isa,
         &*scores,
@@ -278,7 +278,7 @@ pub(super) fn weigh<S: Isa, T: ExpTable>(isa: S, scores: &mut [T]) -> Head<T> {
 /// Weighs a block whose greatest score is minus infinity, unless there are NaN beside.
 #[cold]
 #[inline(never)]
-fn nothing<T: ExpTable>(scores: &mut [T]) -> Head<T> {
+fn nothing<T: Scalar>(scores: &mut [T]) -> Head<T> {
     if scores.iter().all(|s| s == s) {
         scores.fill(T::ZERO);
         return Head::NONE;
@@ -295,7 +295,7 @@ const TOGETHER: usize = 8;
 
 /// Adds the weighted values of a run of `len` positions to the accumulators, newest first.
 #[inline(always)]
-fn values<S: Isa, T: ExpTable, W: Stored<T>>(
+fn values<S: Isa, T: Scalar, W: Stored<T>>(
     isa: S,
     group: Group<'_, T>,
     run: Run<'_, T, W>,
@@ -360,7 +360,7 @@ fn row_of<T, const N: usize>(
 
 /// Adds `sum_i weights[h][i] * row_i` to the accumulator of each head, the last row first.
 #[inline(always)]
-fn weighted<S: Isa, T: ExpTable, W: Stored<T>, const HEADS: usize>(
+fn weighted<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize>(
     isa: S,
     weights: [&[T]; HEADS],
     data: &[W],

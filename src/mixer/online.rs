@@ -6,7 +6,7 @@ use super::state::{
 };
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::ExpTable;
+use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, One};
 use crate::{Cpu, Error, Parameter};
 
@@ -65,7 +65,7 @@ impl<T, S> OnlineSoftmax<T, S> {
     }
 }
 
-impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
+impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
     /// Returns the state of no key, in lent storage, on the processor's best instruction set.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
     }
 }
 
-impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> Merge for OnlineSoftmax<T, S> {
+impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Merge for OnlineSoftmax<T, S> {
     /// Joins the keys of another state; which of the two came later makes no difference, not even in
     /// the bits.
     fn merge(&mut self, later: &Self) -> Result<(), Error> {
@@ -168,7 +168,7 @@ impl<T: ExpTable, S: AsRef<[T]> + AsMut<[T]>> Merge for OnlineSoftmax<T, S> {
 
 /// Adds one key to a part: a score for each head and one value, or none.
 #[inline(always)]
-pub(super) fn push<S: Isa, T: ExpTable>(
+pub(super) fn push<S: Isa, T: Scalar>(
     isa: S,
     part: &mut [T],
     dim: usize,
@@ -212,7 +212,7 @@ pub(super) fn push<S: Isa, T: ExpTable>(
 
 /// Returns exp(score) in a reference; zero for minus infinity.
 #[inline(always)]
-fn weight<T: ExpTable>(reference: Reference<T>, score: T) -> T {
+pub(super) fn weight<T: Scalar>(reference: Reference<T>, score: T) -> T {
     if score == T::NEG_INFINITY {
         return T::ZERO;
     }

@@ -6,7 +6,6 @@ use super::state::{Head, Stack, Tree, clear, heads, part_len, parts};
 use super::{Attention, BLOCK};
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::ExpTable;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::storage::Stored;
@@ -129,7 +128,7 @@ impl<T: Scalar, E> Recompute<T, E> {
     }
 }
 
-impl<T: ExpTable + Stored<T>> Recompute<T> {
+impl<T: Scalar + Stored<T>> Recompute<T> {
     /// Writes the hidden vector above the last layer of the token at `position`.
     ///
     /// # Errors
@@ -183,7 +182,7 @@ struct Scan<'a, T> {
     width: usize,
 }
 
-impl<T: ExpTable + Stored<T>> Scan<'_, T> {
+impl<T: Scalar + Stored<T>> Scan<'_, T> {
     fn evaluate<M: Layers<T>>(
         &mut self,
         model: &mut M,
@@ -246,7 +245,7 @@ fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
 /// Pushes the keys and values of position `frame.next`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one call behind the checks")]
-fn step<S: Isa, T: ExpTable + Stored<T>>(
+fn step<S: Isa, T: Scalar + Stored<T>>(
     isa: S,
     a: Attention<T>,
     frame: &mut Frame,
@@ -284,7 +283,7 @@ fn step<S: Isa, T: ExpTable + Stored<T>>(
 
 /// Writes the attention's output of a finished scan.
 #[inline(always)]
-fn whole<S: Isa, T: ExpTable>(
+fn whole<S: Isa, T: Scalar>(
     isa: S,
     a: Attention<T>,
     frame: &Frame,

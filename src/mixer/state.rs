@@ -3,7 +3,8 @@
 //! A part holds, for each of a group of query heads, a center c, an exponent N, the sum of weights
 //! and the weighted sum of values, both in units of exp(c) 2^N. No key at all is N = -inf and zeros.
 
-use crate::math::exp::{ExpTable, ScaledExp};
+use crate::math::exp::ScaledExp;
+use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, LANES, Lanes, One};
 
@@ -27,7 +28,7 @@ pub(super) struct Reference<T> {
     pub(super) exponent: T,
 }
 
-impl<T: ExpTable> Reference<T> {
+impl<T: Scalar> Reference<T> {
     /// The reference of no key.
     pub(super) const NONE: Self = Self {
         center: T::ZERO,
@@ -101,7 +102,7 @@ impl<T: ExpTable> Reference<T> {
 
 /// Returns a large score rounded to a multiple of 128, so that scores near each other share it.
 #[inline(always)]
-fn coarse<T: ExpTable>(max: T) -> T {
+fn coarse<T: Scalar>(max: T) -> T {
     let cell = T::from_count(128);
     let cells = max / cell;
     if cells < T::INTEGERS_FROM && cells > -T::INTEGERS_FROM {
@@ -113,7 +114,7 @@ fn coarse<T: ExpTable>(max: T) -> T {
 
 /// Returns 2^k for an integer k <= 0, zero where that is below the normal numbers.
 #[inline(always)]
-fn power_of_two<T: ExpTable>(k: T) -> T {
+fn power_of_two<T: Scalar>(k: T) -> T {
     if k < T::ONE - T::BIAS {
         return T::ZERO;
     }
@@ -135,7 +136,7 @@ pub(super) struct Head<T> {
     pub(super) sum: T,
 }
 
-impl<T: ExpTable> Head<T> {
+impl<T: Scalar> Head<T> {
     /// A head without keys.
     pub(super) const NONE: Self = Self {
         reference: Reference::NONE,
@@ -196,7 +197,7 @@ pub(super) fn heads_mut<T>(
 
 /// Forgets every key of a part.
 #[inline(always)]
-pub(super) fn clear<T: ExpTable>(part: &mut [T], dim: usize) {
+pub(super) fn clear<T: Scalar>(part: &mut [T], dim: usize) {
     for (values, head) in heads_mut(part, dim) {
         values.fill(T::ZERO);
         Head::NONE.write(head);
@@ -205,7 +206,7 @@ pub(super) fn clear<T: ExpTable>(part: &mut [T], dim: usize) {
 
 /// Joins another part into one of the same shape.
 #[inline(always)]
-pub(super) fn join<S: Isa, T: ExpTable>(isa: S, part: &mut [T], other: &[T], dim: usize) {
+pub(super) fn join<S: Isa, T: Scalar>(isa: S, part: &mut [T], other: &[T], dim: usize) {
     for ((values, a), (others, b)) in heads_mut(part, dim).zip(heads(other, dim)) {
         let (x, y) = (Head::read(a), Head::read(b));
         let (reference, f, g) = x.reference.join(y.reference);
@@ -217,7 +218,7 @@ pub(super) fn join<S: Isa, T: ExpTable>(isa: S, part: &mut [T], other: &[T], dim
 
 /// Writes x * f + y * g over x. The lengths are equal multiples of sixteen.
 #[inline(always)]
-fn add_scaled<S: Isa, T: ExpTable>(isa: S, x: &mut [T], f: T, y: &[T], g: T) {
+fn add_scaled<S: Isa, T: Scalar>(isa: S, x: &mut [T], f: T, y: &[T], g: T) {
     let f = T::Lanes::<S>::splat(isa, f);
     let g = T::Lanes::<S>::splat(isa, g);
     let n = T::Lanes::<S>::LANES;
@@ -282,7 +283,7 @@ pub(super) const fn parts(blocks: usize) -> usize {
     2 * (usize::BITS - blocks.leading_zeros()) as usize + 1
 }
 
-impl<'a, T: ExpTable> Tree<'a, T> {
+impl<'a, T: Scalar> Tree<'a, T> {
     /// Returns the tree whose parts lie in `storage`.
     #[inline(always)]
     pub(super) fn resume(storage: &'a mut [T], heads: usize, dim: usize, stack: Stack) -> Self {

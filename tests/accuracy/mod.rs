@@ -67,6 +67,20 @@ pub const TABLE: &[Row] = &[
         note: "any number of keys",
     },
     Row {
+        operation: "eight-bit cache",
+        f32_bound: 0.504,
+        f64_bound: f64::NAN,
+        unit: "max |x| / 127 of the vector",
+        note: "one element, stored and read",
+    },
+    Row {
+        operation: "merge of outputs",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |o| (1 + max |lse|), and of 1 + |lse|",
+        note: "the inputs taken as exact",
+    },
+    Row {
         operation: "online softmax",
         f32_bound: 64.0,
         f64_bound: 64.0,

@@ -1,0 +1,220 @@
+//! Decoding steps of attention beside the speed of memory: `cargo bench --bench mixer`.
+//!
+//! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
+//! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
+//! caches of 256 MiB in all.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use suanzi::Cpu;
+use suanzi::mixer::{Attention, Cache};
+use suanzi::storage::{F16, Stored};
+
+const HEADS: usize = 32;
+const KV_HEADS: usize = 8;
+const DIM: usize = 128;
+/// The bytes that cold steps walk over.
+const COLD: usize = 256 << 20;
+
+fn random(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// A number type of a cache, and how the roof reads it.
+trait Kept: Stored<f32> + Copy {
+    const NAME: &'static str;
+    fn keep(x: f32) -> Self;
+    fn value(self) -> f32;
+    /// Sums 32-bit words, whatever they mean.
+    fn sum(x: &[Self]) -> u32;
+}
+
+impl Kept for f32 {
+    const NAME: &'static str = "f32";
+    fn keep(x: f32) -> Self {
+        x
+    }
+    fn value(self) -> f32 {
+        self
+    }
+    fn sum(x: &[Self]) -> u32 {
+        let mut lanes = [0_u32; 64];
+        for chunk in x.as_chunks::<64>().0 {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane = lane.wrapping_add(x.to_bits());
+            }
+        }
+        lanes.iter().fold(0, |a, &b| a.wrapping_add(b))
+    }
+}
+
+impl Kept for F16 {
+    const NAME: &'static str = "f16";
+    fn keep(x: f32) -> Self {
+        Self::from_f32(x)
+    }
+    fn value(self) -> f32 {
+        self.to_f32()
+    }
+    fn sum(x: &[Self]) -> u32 {
+        let mut lanes = [0_u16; 128];
+        for chunk in x.as_chunks::<128>().0 {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane = lane.wrapping_add(x.to_bits());
+            }
+        }
+        lanes.iter().fold(0, |a, &b| a.wrapping_add(b.into()))
+    }
+}
+
+/// The definition, in `f32` over libm, one head after the other.
+fn naive<W: Kept>(
+    query: &[f32],
+    keys: &[W],
+    values: &[W],
+    tokens: usize,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let scale = 1.0 / (DIM as f32).sqrt();
+    for (h, (q, out)) in query.chunks(DIM).zip(out.chunks_mut(DIM)).enumerate() {
+        let head = h / (HEADS / KV_HEADS) * tokens * DIM;
+        for (score, k) in scores.iter_mut().zip(keys[head..].chunks(DIM)) {
+            *score = scale * q.iter().zip(k).map(|(q, k)| q * k.value()).sum::<f32>();
+        }
+        let max = scores.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
+        let mut sum = 0.0;
+        for score in scores.iter_mut() {
+            *score = libm::expf(*score - max);
+            sum += *score;
+        }
+        out.fill(0.0);
+        for (p, v) in scores.iter().zip(values[head..].chunks(DIM)) {
+            for (out, v) in out.iter_mut().zip(v) {
+                *out += p / sum * v.value();
+            }
+        }
+    }
+}
+
+/// Times the steps of one length and one number type, warm and cold.
+fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
+    let attention = Attention::<f32>::new(HEADS, KV_HEADS, DIM).unwrap();
+    let elements = KV_HEADS * tokens * DIM;
+    let bytes = 2 * elements * size_of::<W>();
+    let copies = COLD.div_ceil(bytes);
+    let keys: Vec<W> = random(elements, 1).into_iter().map(W::keep).collect();
+    let values: Vec<W> = random(elements, 2).into_iter().map(W::keep).collect();
+    let caches: Vec<(Vec<W>, Vec<W>)> = (0..copies)
+        .map(|_| (keys.clone(), values.clone()))
+        .collect();
+    let query = random(HEADS * DIM, 3);
+    let mut scratch = vec![0.0; attention.scratch_len(tokens)];
+    let mut out = vec![0.0; HEADS * DIM];
+    let mut want = vec![0.0; HEADS * DIM];
+    let mut scores = vec![0.0; tokens];
+    let mut step = |cpu: Cpu, i: usize, out: &mut [f32]| {
+        let (keys, values) = &caches[i];
+        let cache = Cache::<W, _>::filled(KV_HEADS, DIM, DIM, &keys[..], &values[..]).unwrap();
+        attention
+            .on(cpu)
+            .attend(&query, &cache, tokens, &mut scratch, out)
+            .unwrap();
+    };
+    naive(&query, &keys, &values, tokens, &mut scores, &mut want);
+    step(Cpu::default(), 0, &mut out);
+    let worst = out
+        .iter()
+        .zip(&want)
+        .fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst < 1e-5, "wrong answer: off by {worst}");
+
+    for copies in [1, copies] {
+        let warmth = if copies == 1 { "warm" } else { "cold" };
+        let mut group =
+            criterion.benchmark_group(format!("decode 32:8 d=128 {} {warmth}", W::NAME));
+        group.throughput(Throughput::Bytes(bytes as u64));
+        let mut at = 0;
+        let mut next = move || {
+            at = (at + 1) % copies;
+            at
+        };
+        group.bench_function(BenchmarkId::new("sum (roof)", tokens), |b| {
+            b.iter(|| {
+                let (keys, values) = &caches[next()];
+                black_box(W::sum(black_box(keys)).wrapping_add(W::sum(black_box(values))))
+            });
+        });
+        group.bench_function(BenchmarkId::new("attend", tokens), |b| {
+            b.iter(|| step(Cpu::default(), next(), black_box(&mut out)));
+        });
+        group.bench_function(BenchmarkId::new("attend fused", tokens), |b| {
+            b.iter(|| step(Cpu::fused(), next(), black_box(&mut out)));
+        });
+        if tokens == 1024 {
+            group.bench_function(BenchmarkId::new("naive", tokens), |b| {
+                b.iter(|| {
+                    let (keys, values) = &caches[next()];
+                    naive(
+                        &query,
+                        keys,
+                        values,
+                        tokens,
+                        &mut scores,
+                        black_box(&mut out),
+                    );
+                });
+            });
+        }
+        group.finish();
+
+        // The same once more, in turns, for the fraction of the roof.
+        let mut time = |f: &mut dyn FnMut(usize)| {
+            f(next());
+            let (start, mut n) = (Instant::now(), 0);
+            while start.elapsed() < Duration::from_millis(300) || n < copies {
+                f(next());
+                n += 1;
+            }
+            start.elapsed().as_secs_f64() / f64::from(u32::try_from(n).unwrap())
+        };
+        let roof = time(&mut |i| {
+            let (keys, values) = &caches[i];
+            black_box(W::sum(black_box(keys)).wrapping_add(W::sum(black_box(values))));
+        });
+        let ours = time(&mut |i| step(Cpu::default(), i, black_box(&mut out)));
+        let fused = time(&mut |i| step(Cpu::fused(), i, black_box(&mut out)));
+        let rate = |t: f64| bytes as f64 / t / 1e9;
+        println!(
+            "{} {warmth} {tokens} tokens: roof {:.1} GB/s, attend {:.1} GB/s ({:.0} %), fused {:.1} GB/s ({:.0} %)",
+            W::NAME,
+            rate(roof),
+            rate(ours),
+            100.0 * roof / ours,
+            rate(fused),
+            100.0 * roof / fused
+        );
+    }
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    for tokens in [1024, 4096, 16_384] {
+        decode::<f32>(&mut criterion, tokens);
+        decode::<F16>(&mut criterion, tokens);
+    }
+    criterion.final_summary();
+}
