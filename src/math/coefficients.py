@@ -236,6 +236,7 @@ def implementation(kind):
     number("HALF", mpf(0.5), "One half.")
     number("TWO", mpf(2), "Two.")
     number("NORMALS_FROM", ldexp(mpf(1), -126 if single else -1022), "The least positive normal number.")
+    number("PIECE", ldexp(mpf(1), -16), "2^-16.")
     raised = 32 if single else 64
     number("RAISE", ldexp(mpf(1), raised), "A power of two that makes every subnormal number normal.")
     number("RAISED", mpf(raised), "Its binary exponent.")
@@ -256,7 +257,7 @@ def implementation(kind):
     number("HALF_PI_HI", high, f"{bits} bits of pi/2.")
     number("HALF_PI_LO", low, f"The rest; the two miss pi/2 by {binary(missing)}.")
     number("TWO_OVER_PI", kind.round(2 / pi), "2/pi.")
-    words = 9 if single else 40
+    words = 12 if single else 40
     out.append(f"    /// {32 * (words - 2)} bits of 2/pi after {64} bits of integer part.")
     out.extend(array("TWO_OVER_PI_WORDS", [f"0x{w:08x}" for w in two_over_pi(words)], "u32"))
     lowest, highest = (-104, 89) if single else (-746, 710)

@@ -13,6 +13,8 @@ impl Coefficients for f32 {
     const TWO: Self = 2.0;
     /// The least positive normal number.
     const NORMALS_FROM: Self = 1.1754944e-38;
+    /// 2^-16.
+    const PIECE: Self = 1.5258789e-5;
     /// A power of two that makes every subnormal number normal.
     const RAISE: Self = 4294967300.0;
     /// Its binary exponent.
@@ -35,10 +37,10 @@ impl Coefficients for f32 {
     const HALF_PI_LO: Self = -4.454455e-6;
     /// 2/pi.
     const TWO_OVER_PI: Self = 0.63661975;
-    /// 224 bits of 2/pi after 64 bits of integer part.
+    /// 320 bits of 2/pi after 64 bits of integer part.
     const TWO_OVER_PI_WORDS: &'static [u32] = &[
         0x00000000, 0x00000000, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599,
-        0x3c439041, 0xfe5163ab,
+        0x3c439041, 0xfe5163ab, 0xdebbc561, 0xb7246e3a, 0x424dd2e0,
     ];
     /// From here down the exponential rounds to zero.
     const EXP_MIN: Self = -104.0;
@@ -118,6 +120,8 @@ impl Coefficients for f64 {
     const TWO: Self = 2.0;
     /// The least positive normal number.
     const NORMALS_FROM: Self = 2.2250738585072014e-308;
+    /// 2^-16.
+    const PIECE: Self = 1.52587890625e-5;
     /// A power of two that makes every subnormal number normal.
     const RAISE: Self = 18446744073709551616.0;
     /// Its binary exponent.

@@ -16,6 +16,7 @@
 
 use super::Coefficients;
 pub(crate) use super::horner;
+use super::twofold::{fast_two_sum, two_sum};
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::Lanes;
@@ -87,6 +88,96 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
         let r = k.exact_mul_add(V::splat(isa, -V::Element::LN2_LO), r);
         (r, t.exponent_from_magic())
     }
+}
+
+elementwise! {
+    /// Writes the exponential of each element.
+    ///
+    /// Overflows to infinity and underflows gradually; minus infinity gives zero, NaN gives NaN. Error
+    /// below 1 ULP.
+    ///
+    /// ```
+    /// let mut y = [0.0_f32; 3];
+    /// suanzi::math::exp(suanzi::Cpu::default(), &[0.0, -1000.0, 1000.0], &mut y)?;
+    /// assert_eq!(y, [1.0, 0.0, f32::INFINITY]);
+    /// # Ok::<(), suanzi::Error>(())
+    /// ```
+    exp, exp_in_place, (isa, v) => exp_lanes(isa, v)
+}
+
+/// Returns exp(x), for every x.
+///
+/// The scale 2^k comes as two factors, so that the last multiplication overflows or underflows where
+/// the result does.
+#[inline(always)]
+pub(crate) fn exp_lanes<V: Lanes>(isa: V::Isa, x: V) -> V {
+    let d = V::splat(isa, V::Element::EXP_MIN).max(x);
+    let d = V::splat(isa, V::Element::EXP_MAX).min(d);
+    let (k, r, low) = reduce(isa, d);
+    let (first, second) = scale(isa, k);
+    let rest = (r * r).mul_add(horner(isa, V::Element::EXP, r), low);
+    let y = (r + rest).exact_mul_add(first, first) * second;
+    V::select(x.eq(x), y, V::splat(isa, V::Element::NAN))
+}
+
+/// The exponential in parts: (high + low) * first * second, right to a few bits beyond the precision.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<V> {
+    /// Within [sqrt(1/2), sqrt(2)].
+    pub(super) high: V,
+    /// At most half an ULP of `high`.
+    pub(super) low: V,
+    /// A power of two.
+    pub(super) first: V,
+    /// Another, whose product with the first may underflow.
+    pub(super) second: V,
+}
+
+impl<V: Lanes> Parts<V> {
+    /// Returns the exponential of x + low, for x between about `EXP_MIN` and `EXP_MAX`.
+    #[inline(always)]
+    pub(super) fn new(isa: V::Isa, x: V, low: V) -> Self {
+        let (k, r, r_low) = reduce(isa, x);
+        let (first, second) = scale(isa, k);
+        let (r, low) = two_sum(r, low + r_low);
+        let (base, lost) = fast_two_sum(V::splat(isa, V::Element::ONE), r);
+        let rest = (r * r).mul_add(horner(isa, V::Element::EXP, r), low.mul_add(r, low));
+        let (high, low) = fast_two_sum(base, lost + rest);
+        Self {
+            high,
+            low,
+            first,
+            second,
+        }
+    }
+
+    /// Returns both parts with their scale.
+    #[inline(always)]
+    pub(super) fn scaled(self) -> (V, V) {
+        (
+            self.high * self.first * self.second,
+            self.low * self.first * self.second,
+        )
+    }
+}
+
+/// Returns k, r and what is lost of r, with x = k ln 2 + r and |r| <= ln(2)/2.
+#[inline(always)]
+pub(super) fn reduce<V: Lanes>(isa: V::Isa, x: V) -> (V, V, V) {
+    let magic = V::splat(isa, V::Element::MAGIC);
+    let k = x.mul_add(V::splat(isa, V::Element::LOG2_E), magic) - magic;
+    let high = k.exact_mul_add(V::splat(isa, -V::Element::LN2_HI), x);
+    let (r, low) = fast_two_sum(high, k * V::splat(isa, -V::Element::LN2_LO));
+    (k, r, low)
+}
+
+/// Returns 2^k as a product of two powers of two with exponents of half the size.
+#[inline(always)]
+fn scale<V: Lanes>(isa: V::Isa, k: V) -> (V, V) {
+    let magic = V::splat(isa, V::Element::MAGIC + V::Element::BIAS);
+    let t = k.exact_mul_add(V::splat(isa, V::Element::HALF), magic);
+    let rest = k - (t - magic) + magic;
+    (t.exponent_from_magic(), rest.exponent_from_magic())
 }
 
 /// Returns the center and the exponent of a row with greatest finite logit `max`.

@@ -35,12 +35,26 @@ macro_rules! elementwise {
 
 #[rustfmt::skip]
 mod coefficients;
+pub(crate) mod erf;
 pub(crate) mod exp;
+pub(crate) mod exp_m1;
+pub(crate) mod ln;
+pub(crate) mod ln_1p;
+pub(crate) mod sigmoid;
 pub(crate) mod sin_cos;
 pub(crate) mod sin_cos_pi;
+pub(crate) mod tanh;
 pub(crate) mod twofold;
 
+pub use erf::{erf, erf_in_place, erfc, erfc_in_place};
+pub use exp::{exp, exp_in_place};
+pub use exp_m1::{exp_m1, exp_m1_in_place};
+pub use ln::{ln, ln_in_place};
+pub use ln_1p::{ln_1p, ln_1p_in_place};
+pub use sigmoid::{sigmoid, sigmoid_in_place, softplus, softplus_in_place};
+pub use sin_cos::{cos, cos_in_place, sin, sin_cos, sin_in_place};
 pub use sin_cos_pi::{cos_pi, cos_pi_in_place, sin_cos_pi, sin_pi, sin_pi_in_place};
+pub use tanh::{tanh, tanh_in_place};
 
 use crate::Scalar;
 use crate::scalar::sealed::Compute as _;
@@ -59,6 +73,8 @@ pub trait Coefficients: Copy + 'static {
     const RAISE: Self;
     /// Its binary exponent.
     const RAISED: Self;
+    /// 2^-16.
+    const PIECE: Self;
     /// 1 / ln 2.
     const LOG2_E: Self;
     /// The upper part of ln 2, so short that its product with any exponent is exact.

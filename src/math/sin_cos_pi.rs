@@ -106,13 +106,18 @@ pub(crate) fn sin_cos_quarters<V: Lanes>(isa: V::Isa, quarters: V, low: V) -> (V
 /// |fraction| <= 1/2.
 #[inline(always)]
 pub(crate) fn sin_cos_fraction<V: Lanes>(isa: V::Isa, magic_k: V, fraction: V, low: V) -> (V, V) {
+    let (r, r_low) = radians(isa, fraction, low);
+    turn(isa, magic_k, polynomials(isa, r, r_low))
+}
+
+/// Returns fraction + low quarter turns in radians, as a pair: the upper halves multiply exactly.
+#[inline(always)]
+pub(super) fn radians<V: Lanes>(isa: V::Isa, fraction: V, low: V) -> (V, V) {
     let half_pi_hi = V::splat(isa, V::Element::HALF_PI_HI);
     let half_pi_lo = V::splat(isa, V::Element::HALF_PI_LO);
-    // The product with pi/2 and its error: the upper halves multiply exactly.
     let upper = fraction.upper_half();
     let small = (fraction - upper).mul_add(half_pi_hi, fraction * half_pi_lo);
-    let (r, r_low) = fast_two_sum(upper * half_pi_hi, low.mul_add(half_pi_hi, small));
-    turn(isa, magic_k, polynomials(isa, r, r_low))
+    fast_two_sum(upper * half_pi_hi, low.mul_add(half_pi_hi, small))
 }
 
 /// Turns the sine and cosine of the reduced angle by k quarters, given MAGIC + k.
