@@ -143,7 +143,31 @@ pub const TABLE: &[Row] = &[
         unit: "ULP",
         note: "results in the normal range",
     },
+    elementary("exp", 1.0),
+    elementary("exp_m1", 1.0),
+    elementary("ln", 1.0),
+    elementary("ln_1p", 1.0),
+    elementary("sin", 1.0),
+    elementary("cos", 1.0),
+    elementary("sin_pi", 1.0),
+    elementary("cos_pi", 1.0),
+    elementary("tanh", 1.5),
+    elementary("sigmoid", 1.5),
+    elementary("softplus", 1.5),
+    elementary("erf", 1.0),
+    elementary("erfc", 1.5),
 ];
+
+/// Returns the row of a function of one argument.
+const fn elementary(operation: &'static str, ulp: f64) -> Row {
+    Row {
+        operation,
+        f32_bound: ulp,
+        f64_bound: ulp,
+        unit: "ULP",
+        note: "f32: every input; f64: points computed with mpmath",
+    }
+}
 
 /// Returns the row of an operation.
 pub fn row(operation: &str) -> &'static Row {

@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod golden;
+pub mod math;
 pub mod mixer;
 pub mod nn;
 pub mod position;

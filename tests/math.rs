@@ -1,0 +1,464 @@
+//! Elementary functions: accuracy against libm and mpmath, edges, and the same bits on every level.
+
+mod accuracy;
+mod reference;
+
+use suanzi::{Cpu, Error, Level, math};
+
+type Map<T> = fn(Cpu, &[T], &mut [T]) -> Result<(), Error>;
+type InPlace<T> = fn(Cpu, &mut [T]);
+
+/// One function in both types, with its definition in f64.
+struct Function {
+    name: &'static str,
+    single: Map<f32>,
+    double: Map<f64>,
+    single_in_place: InPlace<f32>,
+    reference: fn(f64) -> f64,
+    odd: bool,
+}
+
+macro_rules! function {
+    ($name:ident, $in_place:ident, $reference:expr, $odd:expr) => {
+        Function {
+            name: stringify!($name),
+            single: math::$name::<f32>,
+            double: math::$name::<f64>,
+            single_in_place: math::$in_place::<f32>,
+            reference: $reference,
+            odd: $odd,
+        }
+    };
+}
+
+const FUNCTIONS: &[Function] = &[
+    function!(exp, exp_in_place, libm::exp, false),
+    function!(exp_m1, exp_m1_in_place, libm::expm1, true),
+    function!(ln, ln_in_place, libm::log, false),
+    function!(ln_1p, ln_1p_in_place, libm::log1p, true),
+    function!(sin, sin_in_place, libm::sin, true),
+    function!(cos, cos_in_place, libm::cos, false),
+    function!(sin_pi, sin_pi_in_place, reference::math::sin_pi, true),
+    function!(cos_pi, cos_pi_in_place, reference::math::cos_pi, false),
+    function!(tanh, tanh_in_place, libm::tanh, true),
+    function!(sigmoid, sigmoid_in_place, reference::math::sigmoid, false),
+    function!(
+        softplus,
+        softplus_in_place,
+        reference::math::softplus,
+        false
+    ),
+    function!(erf, erf_in_place, libm::erf, true),
+    function!(erfc, erfc_in_place, libm::erfc, false),
+];
+
+fn function(name: &str) -> &'static Function {
+    FUNCTIONS
+        .iter()
+        .find(|f| f.name == name)
+        .unwrap_or_else(|| panic!("no function {name}"))
+}
+
+/// Returns the executors of this machine, portable and fused, and says which levels it lacks.
+fn executors() -> Vec<Cpu> {
+    let mut out = Vec::new();
+    for level in Level::ALL {
+        match Cpu::with(level) {
+            Ok(cpu) => out.extend([cpu, cpu.with_fused(true)]),
+            Err(_) => eprintln!("SKIPPED: this machine lacks {level:?}"),
+        }
+    }
+    out
+}
+
+/// Returns a unit in the last place of the f32 nearest to `y`.
+fn ulp(y: f64) -> f64 {
+    let exponent = ((y.abs().to_bits() >> 52) as i32 - 1023).clamp(-126, 127);
+    f64::from_bits(((exponent - 23 + 1023) as u64) << 52)
+}
+
+/// Returns the error of `got` in units in the last place of `want`.
+fn error(got: f32, want: f64) -> f64 {
+    if want.is_nan() || got.is_nan() {
+        return if want.is_nan() && got.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
+    }
+    if got.is_infinite() || want.is_infinite() {
+        // Beyond the greatest f32, infinity counts as the next number.
+        let next = 2.0_f64.powi(128);
+        let clamped = |y: f64| y.clamp(-next, next);
+        return (clamped(f64::from(got)) - clamped(want)).abs() / 2.0_f64.powi(104);
+    }
+    (f64::from(got) - want).abs() / ulp(want)
+}
+
+/// Returns inputs of every size, with the edges.
+fn inputs() -> Vec<f32> {
+    let mut state = 7_u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 32) as u32
+    };
+    let mut x = vec![
+        0.0,
+        -0.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        -f32::NAN,
+    ];
+    for edge in [
+        f32::MIN_POSITIVE,
+        f32::MAX,
+        1.0,
+        0.5,
+        2.0,
+        4.0,
+        88.722_84,
+        103.97,
+        9.01,
+        10.05,
+        6432.0,
+    ] {
+        for step in -2..=2 {
+            let near = f32::from_bits(
+                edge.to_bits()
+                    .saturating_add_signed(step)
+                    .min(f32::MAX.to_bits()),
+            );
+            x.extend([near, -near]);
+        }
+    }
+    x.extend((0..20_000).map(|_| f32::from_bits(random())));
+    x.extend((0..20_000).map(|_| (random() as i32 as f32) * 2.0_f32.powi(-27)));
+    x.extend((0..20_000).map(|_| (random() as i32 as f32) * 2.0_f32.powi(-24)));
+    x
+}
+
+#[test]
+fn single_precision_holds_its_bound_on_every_level() {
+    let x = inputs();
+    let mut y = vec![0.0; x.len()];
+    let mut failures = Vec::new();
+    for f in FUNCTIONS {
+        let want: Vec<f64> = x.iter().map(|&x| (f.reference)(f64::from(x))).collect();
+        for cpu in executors() {
+            (f.single)(cpu, &x, &mut y).expect("equal lengths");
+            let mut worst = (0.0, 0.0, 0.0, 0.0);
+            for ((&x, &got), &want) in x.iter().zip(&y).zip(&want) {
+                let e = error(got, want);
+                if e > worst.0 {
+                    worst = (e, x, got, want);
+                }
+            }
+            let (e, x, got, want) = worst;
+            eprintln!("{} {cpu:?}: {e:.3} ULP at {x:e}", f.name);
+            if e > accuracy::bound32(f.name) {
+                failures.push(format!(
+                    "{} of {x:e} ({:#x}) is {got:e} instead of {want:e}, {e:.3} ULP, {cpu:?}",
+                    f.name,
+                    x.to_bits(),
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+/// A line of `golden/math_f64.txt`.
+struct Golden {
+    function: &'static Function,
+    x: f64,
+    y: f64,
+    rest: f64,
+}
+
+fn golden() -> Vec<Golden> {
+    let file = include_str!("golden/math_f64.txt");
+    let bits = |s| f64::from_bits(u64::from_str_radix(s, 16).expect("hexadecimal"));
+    let lines = file.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split(' ');
+            let mut next = || words.next().expect("four words");
+            Golden {
+                function: function(next()),
+                x: bits(next()),
+                y: bits(next()),
+                rest: next().parse().expect("a number"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn double_precision_holds_its_bound_on_every_level() {
+    let golden = golden();
+    let mut failures = Vec::new();
+    for cpu in executors() {
+        for f in FUNCTIONS {
+            let mut worst = (0.0, 0.0, 0.0, 0.0);
+            let cases: Vec<_> = golden
+                .iter()
+                .filter(|g| g.function.name == f.name)
+                .collect();
+            let x: Vec<f64> = cases.iter().map(|g| g.x).collect();
+            let mut y = vec![0.0; x.len()];
+            (f.double)(cpu, &x, &mut y).expect("equal lengths");
+            for (g, &got) in cases.iter().zip(&y) {
+                let exponent = ((g.y.abs().to_bits() >> 52) as i32 - 1023).max(-1022);
+                let e = if got == g.y {
+                    g.rest.abs()
+                } else if (got - g.y).is_finite() {
+                    // Two factors: the unit may be subnormal, its inverse infinite.
+                    let scaled = (got - g.y) * 2.0_f64.powi(52) * 2.0_f64.powi(-exponent);
+                    (scaled - g.rest).abs()
+                } else {
+                    f64::INFINITY
+                };
+                if e > worst.0 {
+                    worst = (e, g.x, got, g.y);
+                }
+            }
+            let (e, x, got, want) = worst;
+            eprintln!("{} {cpu:?}: {e:.3} ULP at {x:e}", f.name);
+            if e > accuracy::bound64(f.name) {
+                failures.push(format!(
+                    "{} of {x:e} ({:#x}) is {got:e} instead of {want:e}, {e:.3} ULP, {cpu:?}",
+                    f.name,
+                    x.to_bits(),
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn every_level_gives_the_same_bits() {
+    let singles = inputs();
+    let mut doubles: Vec<f64> = golden().iter().map(|g| g.x).collect();
+    doubles.extend(singles.iter().map(|&x| f64::from(x) * 1.1));
+    for f in FUNCTIONS {
+        let (mut y, mut other) = (vec![0.0; singles.len()], vec![0.0; singles.len()]);
+        let (mut z, mut another) = (vec![0.0; doubles.len()], vec![0.0; doubles.len()]);
+        (f.single)(Cpu::scalar(), &singles, &mut y).expect("equal lengths");
+        (f.double)(Cpu::scalar(), &doubles, &mut z).expect("equal lengths");
+        for cpu in executors().into_iter().filter(|cpu| !cpu.is_fused()) {
+            (f.single)(cpu, &singles, &mut other).expect("equal lengths");
+            (f.double)(cpu, &doubles, &mut another).expect("equal lengths");
+            for ((x, y), other) in singles.iter().zip(&y).zip(&other) {
+                assert_eq!(y.to_bits(), other.to_bits(), "{} of {x:e}, {cpu:?}", f.name);
+            }
+            for ((x, y), other) in doubles.iter().zip(&z).zip(&another) {
+                assert_eq!(y.to_bits(), other.to_bits(), "{} of {x:e}, {cpu:?}", f.name);
+            }
+            let mut in_place = singles.clone();
+            (f.single_in_place)(cpu, &mut in_place);
+            for (y, other) in y.iter().zip(&in_place) {
+                assert_eq!(y.to_bits(), other.to_bits(), "{} in place, {cpu:?}", f.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn edges_are_as_documented() {
+    const INF: f32 = f32::INFINITY;
+    // f(0), f(inf), f(-inf)
+    let edges: &[(&str, f32, f32, f32)] = &[
+        ("exp", 1.0, INF, 0.0),
+        ("exp_m1", 0.0, INF, -1.0),
+        ("ln", -INF, INF, f32::NAN),
+        ("ln_1p", 0.0, INF, f32::NAN),
+        ("sin", 0.0, f32::NAN, f32::NAN),
+        ("cos", 1.0, f32::NAN, f32::NAN),
+        ("sin_pi", 0.0, f32::NAN, f32::NAN),
+        ("cos_pi", 1.0, f32::NAN, f32::NAN),
+        ("tanh", 0.0, 1.0, -1.0),
+        ("sigmoid", 0.5, 1.0, 0.0),
+        ("softplus", std::f32::consts::LN_2, INF, 0.0),
+        ("erf", 0.0, 1.0, -1.0),
+        ("erfc", 1.0, 0.0, 2.0),
+    ];
+    assert_eq!(edges.len(), FUNCTIONS.len());
+    for &(name, zero, infinity, minus_infinity) in edges {
+        let f = function(name);
+        let x = [0.0, -0.0, INF, -INF, f32::NAN, -f32::NAN];
+        let negative_zero = if f.odd { -zero } else { zero };
+        let want = [
+            zero,
+            negative_zero,
+            infinity,
+            minus_infinity,
+            f32::NAN,
+            f32::NAN,
+        ];
+        for cpu in executors() {
+            let mut y = [7.0; 6];
+            (f.single)(cpu, &x, &mut y).expect("equal lengths");
+            assert_eq!(
+                y.map(f32::to_bits),
+                want.map(f32::to_bits),
+                "{name}, {cpu:?}"
+            );
+            let mut z = [7.0; 6];
+            (f.double)(cpu, &x.map(f64::from), &mut z).expect("equal lengths");
+            assert_eq!(
+                z.map(|z| (z as f32).to_bits()),
+                want.map(f32::to_bits),
+                "{name} in f64, {cpu:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sine_and_cosine_together_are_sine_and_cosine() {
+    let x = inputs();
+    for len in [0, 1, 2, 3, 15, 16, 17, 31, 67, 127, 128, 129, 1000, x.len()] {
+        for cpu in executors() {
+            let x = &x[x.len() - len..];
+            let mut y = vec![[0.0; 2]; 4]
+                .into_iter()
+                .map(|_| vec![0.0; len])
+                .collect::<Vec<_>>();
+            let [sin, cos, both_sin, both_cos] = &mut y[..] else {
+                unreachable!()
+            };
+            math::sin(cpu, x, sin).expect("equal lengths");
+            math::cos(cpu, x, cos).expect("equal lengths");
+            math::sin_cos(cpu, x, both_sin, both_cos).expect("equal lengths");
+            let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+            assert_eq!((bits(sin), bits(cos)), (bits(both_sin), bits(both_cos)));
+            math::sin_pi(cpu, x, sin).expect("equal lengths");
+            math::cos_pi(cpu, x, cos).expect("equal lengths");
+            math::sin_cos_pi(cpu, x, both_sin, both_cos).expect("equal lengths");
+            assert_eq!((bits(sin), bits(cos)), (bits(both_sin), bits(both_cos)));
+        }
+    }
+}
+
+#[test]
+fn lengths_must_agree_and_nothing_is_written_otherwise() {
+    for f in FUNCTIONS {
+        let mut y = [7.0; 2];
+        let refused = (f.single)(Cpu::default(), &[0.0; 3], &mut y);
+        assert_eq!(
+            refused,
+            Err(Error::Length {
+                expected: 3,
+                found: 2
+            }),
+            "{}",
+            f.name
+        );
+        assert_eq!(y, [7.0; 2]);
+    }
+    let (mut short, mut long) = ([7.0; 1], [7.0; 2]);
+    let cpu = Cpu::default();
+    for both in [math::sin_cos::<f64>, math::sin_cos_pi::<f64>] {
+        assert!(both(cpu, &[0.0; 2], &mut short, &mut long).is_err());
+        assert!(both(cpu, &[0.0; 2], &mut long, &mut short).is_err());
+    }
+    assert_eq!((short, long), ([7.0; 1], [7.0; 2]));
+}
+
+#[test]
+fn shared_golden_values_hold() {
+    let shared = std::env::var("SUANZI_SHARED")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").into());
+    let path = format!("{shared}/golden/elementary.txt");
+    let Ok(file) = std::fs::read_to_string(&path) else {
+        eprintln!("SKIPPED: {path} is absent");
+        return;
+    };
+    for line in file.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [name, x, _, want] = words[..] else {
+            panic!("{line}")
+        };
+        let x = f32::from_bits(u32::from_str_radix(x, 16).expect("hexadecimal"));
+        let want = f64::from_bits(u64::from_str_radix(want, 16).expect("hexadecimal"));
+        for cpu in [Cpu::default(), Cpu::fused()] {
+            let mut y = [0.0];
+            (function(name).single)(cpu, &[x], &mut y).expect("equal lengths");
+            let e = error(y[0], want);
+            assert!(
+                e <= accuracy::bound32(name),
+                "{name} of {x:e}: {:e} instead of {want:e}, {e:.3} ULP",
+                y[0]
+            );
+        }
+    }
+}
+
+/// Prints the greatest error over every f32, against the f64 function of the crate, which the golden
+/// points tie to mpmath.
+fn sweep(name: &str, cpu: Cpu) {
+    const CHUNK: usize = 1 << 12;
+    let f = function(name);
+    let run = |threads: u32, thread: u32| {
+        let (mut x, mut wide) = (vec![0.0_f32; CHUNK], vec![0.0_f64; CHUNK]);
+        let (mut y, mut want) = (x.clone(), wide.clone());
+        let mut worst = (0.0, 0.0);
+        for chunk in (thread..1 << 20).step_by(threads as usize) {
+            for (i, (x, wide)) in x.iter_mut().zip(&mut wide).enumerate() {
+                *x = f32::from_bits(chunk << 12 | i as u32);
+                *wide = f64::from(*x);
+            }
+            (f.single)(cpu, &x, &mut y).expect("equal lengths");
+            (f.double)(Cpu::default(), &wide, &mut want).expect("equal lengths");
+            for ((&x, &got), &want) in x.iter().zip(&y).zip(&want) {
+                let e = error(got, want);
+                if e > worst.0 {
+                    worst = (e, x);
+                }
+            }
+        }
+        worst
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let (e, x) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|i| scope.spawn(move || run(threads, i)))
+            .collect();
+        let worst = workers.into_iter().map(|w| w.join().expect("a worker"));
+        worst.fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a })
+    });
+    println!("{name} {cpu:?}: {e:.4} ULP at {x:e} ({:#x})", x.to_bits());
+    assert!(e <= accuracy::bound32(name), "{name}: {e} ULP at {x:e}");
+}
+
+macro_rules! sweeps {
+    ($($test:ident $name:literal;)*) => {
+        $(
+            #[test]
+            #[ignore = "every f32: a minute in release"]
+            fn $test() {
+                sweep($name, Cpu::default());
+                sweep($name, Cpu::fused());
+            }
+        )*
+    };
+}
+sweeps! {
+    sweep_exp "exp";
+    sweep_exp_m1 "exp_m1";
+    sweep_ln "ln";
+    sweep_ln_1p "ln_1p";
+    sweep_sin "sin";
+    sweep_cos "cos";
+    sweep_sin_pi "sin_pi";
+    sweep_cos_pi "cos_pi";
+    sweep_tanh "tanh";
+    sweep_sigmoid "sigmoid";
+    sweep_softplus "softplus";
+    sweep_erf "erf";
+    sweep_erfc "erfc";
+}
