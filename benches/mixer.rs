@@ -3,9 +3,11 @@
 //! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
 //! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
 //! caches of 256 MiB in all.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use core::hint::black_box;
+use core::time::Duration;
+use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;

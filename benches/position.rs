@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench position`; `SUANZI_LEVEL=Avx2` forces a level. Each answer is checked first.
 
-use std::hint::black_box;
+use core::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use suanzi::position::{Base, HeadLayout, Pairing, Rope, RopeTable};

@@ -3,8 +3,8 @@
 //! Every function's answer is checked before it is timed. Peers run in the same process: the naive
 //! three-pass form over `libm`, and rten-vecmath (on the widest instruction set that it finds).
 
-use std::hint::black_box;
-use std::time::Duration;
+use core::hint::black_box;
+use core::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rten_simd::SimdOp;
@@ -151,7 +151,7 @@ fn log_sum_exp(c: &mut Criterion) {
             let got = reduce.reduce(&x).expect("no mask");
             check(&format!("{name} {n}"), &[0.0], &[got], |_| lse, 1.0, 3.0);
             group.bench_function(BenchmarkId::new(name, n), |b| {
-                b.iter(|| reduce.reduce(black_box(&x)))
+                b.iter(|| reduce.reduce(black_box(&x)));
             });
         }
         group.bench_function(BenchmarkId::new("rten-vecmath", n), |b| {
@@ -161,7 +161,7 @@ fn log_sum_exp(c: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("naive libm", n), |b| {
-            b.iter(|| naive_log_sum_exp(black_box(&x)))
+            b.iter(|| naive_log_sum_exp(black_box(&x)));
         });
     }
 }

@@ -8,7 +8,7 @@
 #[macro_use]
 mod cases;
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use cases::{Case, Memory};
 use suanzi::{Cpu, Error, Level};
@@ -21,7 +21,7 @@ fn hashes(level: Level) -> Vec<(Case, Result<u64, Error>)> {
     let mut memory = Box::new(const { Memory::new() });
     let mut hashes = Vec::new();
     cases::run(cpu, &mut memory, &|_| true, &mut |case, hash| {
-        hashes.push((case, hash))
+        hashes.push((case, hash));
     });
     hashes
 }

@@ -1,4 +1,5 @@
 //! The neural room against its definitions, on every level.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod accuracy;
 mod reference;

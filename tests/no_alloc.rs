@@ -4,8 +4,10 @@
 #[macro_use]
 mod cases;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use std::alloc::System;
 
 use cases::Memory;
 use suanzi::{Cpu, Level};

@@ -54,7 +54,7 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
-    const UNIT: f64 = Self::EPSILON / 2.0;
+    const UNIT: Self = Self::EPSILON / 2.0;
     fn from_f64(x: f64) -> Self {
         x
     }

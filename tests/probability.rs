@@ -40,7 +40,7 @@ trait Number: Scalar + Ulp {
 impl Number for f32 {
     const NAME: &'static str = "f32";
     fn from_f64(x: f64) -> Self {
-        x as f32
+        x as Self
     }
     fn bound(operation: &str) -> f64 {
         bound32(operation)

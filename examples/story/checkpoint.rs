@@ -11,14 +11,14 @@ use suanzi::storage::Stored;
 use crate::llama::{Dims, Layer, Weights};
 
 /// The first bytes of the int8 format.
-pub const MAGIC: &[u8; 8] = b"suanzi1\0";
+pub(crate) const MAGIC: &[u8; 8] = b"suanzi1\0";
 
 /// The greatest size that a header may state; real models stay far below.
 const GREATEST: i32 = 1 << 24;
 
 /// Says what is wrong with a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The file ends within its header.
     Header {
         /// The bytes that came.
@@ -73,7 +73,7 @@ impl core::error::Error for Fault {}
 
 /// A checked model file.
 #[derive(Clone, Copy, Debug)]
-pub enum Checkpoint<'a> {
+pub(crate) enum Checkpoint<'a> {
     /// Weights in `f32`.
     Float(Tensors<'a, f32>),
     /// Weights in `i8`, with a scale a row.
@@ -86,7 +86,7 @@ impl<'a> Checkpoint<'a> {
     /// # Errors
     ///
     /// The first [`Fault`] that is found.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
         match bytes.strip_prefix(MAGIC) {
             Some(rest) => Tensors::parse(rest, MAGIC.len()).map(Self::Int8),
             None => Tensors::parse(bytes, 0).map(Self::Float),
@@ -94,7 +94,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Returns the sizes.
-    pub const fn dims(&self) -> Dims {
+    pub(crate) const fn dims(&self) -> Dims {
         match self {
             Self::Float(tensors) => tensors.dims,
             Self::Int8(tensors) => tensors.dims,
@@ -103,7 +103,7 @@ impl<'a> Checkpoint<'a> {
 }
 
 /// A number type that a file keeps its matrices in.
-pub trait Kept: Stored<f32> {
+pub(crate) trait Kept: Stored<f32> {
     /// Whether rotary tables stand behind the last norm, and a negative vocabulary stands for a
     /// classifier of its own.
     const LEGACY: bool;
@@ -148,7 +148,7 @@ fn floats(bytes: &[u8]) -> Option<&[f32]> {
 
 /// The tensors of a file, layer after layer within each.
 #[derive(Clone, Copy, Debug)]
-pub struct Tensors<'a, W> {
+pub(crate) struct Tensors<'a, W> {
     dims: Dims,
     embedding: &'a [u8],
     attention_norm: &'a [u8],

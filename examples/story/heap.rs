@@ -1,10 +1,11 @@
 //! A global allocator that counts, so that the example can show that it stops allocating.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::alloc::System;
 
 /// The system's allocator, counted.
-pub struct Counting;
+pub(crate) struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -29,6 +30,6 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// Returns the allocations so far.
-pub fn allocations() -> usize {
+pub(crate) fn allocations() -> usize {
     ALLOCATIONS.load(Ordering::Relaxed)
 }

@@ -12,7 +12,7 @@ use suanzi::{Cpu, Error, Parameter};
 
 /// The sizes of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dims {
+pub(crate) struct Dims {
     /// Elements of a token's vector.
     pub dim: usize,
     /// Elements of the gated layer.
@@ -31,29 +31,29 @@ pub struct Dims {
 
 impl Dims {
     /// Returns the elements of a head.
-    pub const fn head_dim(self) -> usize {
+    pub(crate) const fn head_dim(self) -> usize {
         self.dim / self.heads
     }
 
     /// Returns the elements of one token's keys, and of its values.
-    pub const fn kv_dim(self) -> usize {
+    pub(crate) const fn kv_dim(self) -> usize {
         self.head_dim() * self.kv_heads
     }
 
     /// Returns the rotated pairs of a head.
-    pub const fn pairs(self) -> usize {
+    pub(crate) const fn pairs(self) -> usize {
         self.head_dim() / 2
     }
 
     /// Returns the elements that [`State`] needs.
-    pub const fn state_len(self) -> usize {
+    pub(crate) const fn state_len(self) -> usize {
         4 * self.dim + 2 * self.kv_dim() + 2 * self.hidden_dim + self.vocab
     }
 }
 
 /// The weights of one layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Layer<'a, W> {
+pub(crate) struct Layer<'a, W> {
     /// The gains before attention.
     pub attention_norm: &'a [f32],
     /// The projection to queries.
@@ -75,7 +75,7 @@ pub struct Layer<'a, W> {
 }
 
 /// Where weights come from.
-pub trait Weights {
+pub(crate) trait Weights {
     /// The number type that the matrices are kept in.
     type Element: Stored<f32>;
 
@@ -96,7 +96,7 @@ pub trait Weights {
 }
 
 /// A memory of every layer's keys and values.
-pub trait Memory {
+pub(crate) trait Memory {
     /// Takes the rotated keys and the values of one token and attends with its rotated queries.
     fn attend(
         &mut self,
@@ -111,7 +111,7 @@ pub trait Memory {
 
 /// What one step works in, split from one lent slice.
 #[derive(Debug)]
-pub struct State<'s> {
+pub(crate) struct State<'s> {
     /// The token's vector as it passes the layers.
     pub x: &'s mut [f32],
     h: &'s mut [f32],
@@ -130,7 +130,7 @@ pub struct State<'s> {
 
 impl<'s> State<'s> {
     /// Splits [`Dims::state_len`] elements.
-    pub fn new(dims: Dims, storage: &'s mut [f32]) -> Result<Self, Error> {
+    pub(crate) fn new(dims: Dims, storage: &'s mut [f32]) -> Result<Self, Error> {
         let mut rest = storage;
         let mut take = |len: usize| -> Result<&'s mut [f32], Error> {
             let found = rest.len();
@@ -160,7 +160,7 @@ impl<'s> State<'s> {
 
 /// A model: weights and the operations that they need.
 #[derive(Debug)]
-pub struct Llama<'f, P> {
+pub(crate) struct Llama<'f, P> {
     weights: P,
     dims: Dims,
     norm: RmsNorm<f32>,
@@ -172,9 +172,9 @@ pub struct Llama<'f, P> {
 
 impl<'f, P: Weights> Llama<'f, P> {
     /// Returns the model of these weights; `frequencies` has [`Dims::pairs`] elements.
-    pub fn new(weights: P, frequencies: &'f mut [u64], cpu: Cpu) -> Result<Self, Error> {
+    pub(crate) fn new(weights: P, frequencies: &'f mut [u64], cpu: Cpu) -> Result<Self, Error> {
         let dims = weights.dims();
-        if dims.heads == 0 || dims.kv_heads == 0 || dims.heads % dims.kv_heads != 0 {
+        if dims.heads == 0 || dims.kv_heads == 0 || !dims.heads.is_multiple_of(dims.kv_heads) {
             return Err(Error::Domain(Parameter::Heads));
         }
         let layout = HeadLayout::new(dims.head_dim(), Pairing::Interleaved)?;
@@ -195,12 +195,12 @@ impl<'f, P: Weights> Llama<'f, P> {
     }
 
     /// Returns the sizes.
-    pub const fn dims(&self) -> Dims {
+    pub(crate) const fn dims(&self) -> Dims {
         self.dims
     }
 
     /// Reads a token at its position; the logits of the next one are in `state`.
-    pub fn step(
+    pub(crate) fn step(
         &self,
         token: usize,
         position: usize,
@@ -238,7 +238,7 @@ impl<'f, P: Weights> Llama<'f, P> {
     /// # Errors
     ///
     /// [`Error::Capacity`] for no token or too many, [`Error::Length`] for short storage.
-    pub fn step_again(
+    pub(crate) fn step_again(
         &self,
         tokens: &[u32],
         frames: &mut [Frame],
@@ -266,7 +266,7 @@ impl<'f, P: Weights> Llama<'f, P> {
     }
 
     /// Returns the elements of the scratch of [`Llama::step_again`] at the model's full length.
-    pub const fn again_len(&self) -> usize {
+    pub(crate) const fn again_len(&self) -> usize {
         self.recompute
             .scratch_len(self.dims.layers, self.dims.dim, self.dims.seq_len)
     }

@@ -16,7 +16,7 @@ mod sampler;
 mod teller;
 mod tokenizer;
 
-use std::error::Error;
+use core::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;

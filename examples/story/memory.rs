@@ -7,7 +7,7 @@ use suanzi::{Cpu, Error};
 use crate::llama::{Dims, Memory};
 
 /// A cache that grows by one token.
-pub trait Append: KeyValues<f32> {
+pub(crate) trait Append: KeyValues<f32> {
     /// Takes the keys and values of the next token.
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error>;
 
@@ -19,7 +19,7 @@ pub trait Append: KeyValues<f32> {
 
 impl<W: Stored<f32>, S: AsRef<[W]> + AsMut<[W]>> Append for Cache<W, S> {
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
-        Cache::append(self, key, value)
+        Self::append(self, key, value)
     }
 }
 
@@ -29,30 +29,30 @@ where
     Q: AsRef<[f32]> + AsMut<[f32]>,
 {
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
-        QuantizedCache::append(self, key, value)
+        Self::append(self, key, value)
     }
 }
 
 impl<W: Stored<f32>, S: AsRef<[W]> + AsMut<[W]>> Append for Ring<W, S> {
     fn append(&mut self, key: &[f32], value: &[f32]) -> Result<(), Error> {
-        Ring::append(self, key, value)
+        Self::append(self, key, value)
     }
 
     fn visible(&self) -> Visible {
-        Ring::visible(self)
+        Self::visible(self)
     }
 }
 
 /// One cache a layer.
 #[derive(Debug)]
-pub struct Layers<'s, C> {
+pub(crate) struct Layers<'s, C> {
     caches: &'s mut [C],
     attention: Attention<f32>,
     scratch: &'s mut [f32],
 }
 
 /// Returns the elements of `scratch` for a model at its full length.
-pub fn scratch_len(dims: Dims) -> Result<usize, Error> {
+pub(crate) fn scratch_len(dims: Dims) -> Result<usize, Error> {
     Ok(
         Attention::<f32>::new(dims.heads, dims.kv_heads, dims.head_dim())?
             .scratch_len(dims.seq_len),
@@ -61,7 +61,7 @@ pub fn scratch_len(dims: Dims) -> Result<usize, Error> {
 
 impl<'s, C: Append> Layers<'s, C> {
     /// Returns the memory of as many layers as there are caches.
-    pub fn new(
+    pub(crate) fn new(
         dims: Dims,
         caches: &'s mut [C],
         scratch: &'s mut [f32],

@@ -3,7 +3,7 @@
 use suanzi::{Cpu, Level};
 
 /// What `--help` prints.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Tells a story, token by token, from memory that is fixed before the first one.
 
     cargo run --release --example story -- [options]
@@ -23,7 +23,7 @@ Tells a story, token by token, from memory that is fixed before the first one.
 
 /// Where keys and values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// All of them, in `f32`.
     Cache,
     /// All of them, in f16.
@@ -38,7 +38,7 @@ pub enum Kind {
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     pub prompt: String,
     pub tokens: Option<usize>,
     pub temperature: f32,
@@ -58,7 +58,7 @@ impl Options {
     /// # Errors
     ///
     /// A sentence that says what to do instead.
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             prompt: String::new(),
             tokens: None,
@@ -106,7 +106,7 @@ impl Options {
     }
 }
 
-fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, String> {
+fn number<N: core::str::FromStr>(name: &str, value: &str) -> Result<N, String> {
     value
         .parse()
         .map_err(|_| format!("{name} needs a whole number from zero on, not {value:?}"))

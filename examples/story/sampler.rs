@@ -5,7 +5,7 @@ use suanzi::{Cpu, Error};
 
 /// Chooses tokens by their logits: the greatest, or at random.
 #[derive(Clone, Copy, Debug)]
-pub struct Sampler {
+pub(crate) struct Sampler {
     temperature: f32,
     top_p: f32,
     state: u64,
@@ -16,7 +16,7 @@ impl Sampler {
     /// Returns a sampler. At temperature zero it takes the greatest logit, the first of equals; else
     /// it draws from softmax(logits / temperature), restricted to the fewest tokens whose
     /// probabilities add up to `top_p` where that is below one.
-    pub fn new(temperature: f32, top_p: f32, seed: u64, cpu: Cpu) -> Self {
+    pub(crate) fn new(temperature: f32, top_p: f32, seed: u64, cpu: Cpu) -> Self {
         // The generator must not start at zero; neighboring seeds shall not give similar numbers.
         let state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self {
@@ -32,7 +32,7 @@ impl Sampler {
     /// # Errors
     ///
     /// Those of the softmax, for a temperature that is not a number.
-    pub fn choose(&mut self, logits: &mut [f32], order: &mut [u32]) -> Result<u32, Error> {
+    pub(crate) fn choose(&mut self, logits: &mut [f32], order: &mut [u32]) -> Result<u32, Error> {
         if self.temperature <= 0.0 {
             return Ok(greatest(logits));
         }
@@ -74,7 +74,7 @@ impl Sampler {
 }
 
 /// Returns the index of the greatest, the first of equals; zero if there is none.
-pub fn greatest(logits: &[f32]) -> u32 {
+pub(crate) fn greatest(logits: &[f32]) -> u32 {
     let mut best = (0, f32::NEG_INFINITY);
     for (token, &logit) in (0..).zip(logits) {
         if logit > best.1 {

@@ -8,7 +8,7 @@ use crate::sampler::Sampler;
 use crate::tokenizer::{BOS, EOS};
 
 /// Where the past comes from.
-pub enum Past<'a> {
+pub(crate) enum Past<'a> {
     /// A memory of keys and values.
     Kept(&'a mut dyn Memory),
     /// The tokens, with what [`Llama::step_again`] asks for.
@@ -22,7 +22,11 @@ pub enum Past<'a> {
 /// # Errors
 ///
 /// Those of [`Llama::step`].
-pub fn tell<P: Weights>(
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is another of the buffers that the caller lends"
+)]
+pub(crate) fn tell<P: Weights>(
     model: &Llama<'_, P>,
     past: &mut Past<'_>,
     state: &mut State<'_>,

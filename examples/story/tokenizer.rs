@@ -3,15 +3,15 @@
 use core::fmt;
 
 /// The token that starts a text, and that a model ends it with.
-pub const BOS: u32 = 1;
+pub(crate) const BOS: u32 = 1;
 /// The other token that ends a text.
-pub const EOS: u32 = 2;
+pub(crate) const EOS: u32 = 2;
 /// The token of byte zero; the other bytes follow.
 const BYTES: u32 = 3;
 
 /// Says what is wrong with a tokenizer or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The file does not hold as many pieces as the model has tokens.
     Pieces {
         /// The tokens of the model.
@@ -56,7 +56,7 @@ impl core::error::Error for Fault {}
 /// The pieces of a vocabulary, in a borrowed file: `i32` greatest length, then for each piece `f32`
 /// score, `i32` length, bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Tokenizer<'a> {
+pub(crate) struct Tokenizer<'a> {
     pieces: &'a [u8],
 }
 
@@ -87,7 +87,7 @@ impl<'a> Tokenizer<'a> {
     /// # Errors
     ///
     /// [`Fault::Pieces`] or [`Fault::Trailing`].
-    pub fn parse(bytes: &'a [u8], vocab: usize) -> Result<Self, Fault> {
+    pub(crate) fn parse(bytes: &'a [u8], vocab: usize) -> Result<Self, Fault> {
         let pieces = bytes.get(4..).unwrap_or_default();
         let mut rest = pieces;
         for found in 0..vocab {
@@ -116,7 +116,7 @@ impl<'a> Tokenizer<'a> {
 
     /// Returns the bytes that `token` adds to a text after `previous`; none for a token that the
     /// vocabulary lacks. `byte` lends the place of a token that stands for a single byte.
-    pub fn decode<'b>(&self, previous: u32, token: u32, byte: &'b mut [u8; 1]) -> &'b [u8]
+    pub(crate) fn decode<'b>(&self, previous: u32, token: u32, byte: &'b mut [u8; 1]) -> &'b [u8]
     where
         'a: 'b,
     {
@@ -149,7 +149,7 @@ impl<'a> Tokenizer<'a> {
     /// # Errors
     ///
     /// [`Fault::Long`] if they do not fit before any merging.
-    pub fn encode(&self, text: &str, tokens: &mut [u32]) -> Result<usize, Fault> {
+    pub(crate) fn encode(&self, text: &str, tokens: &mut [u32]) -> Result<usize, Fault> {
         let long = Fault::Long {
             limit: tokens.len(),
         };

@@ -22,7 +22,7 @@ use crate::scalar::sealed::Compute;
 use crate::simd::Lanes;
 
 /// A number type with constants of the exponential: every [`Scalar`] is one.
-pub trait ExpTable: Scalar {}
+pub(crate) trait ExpTable: Scalar {}
 
 impl<T: Scalar> ExpTable for T {}
 

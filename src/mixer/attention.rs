@@ -123,7 +123,7 @@ impl<T: Scalar> Attention<T> {
     /// [`Error::Domain`] if `dim` is zero or the query heads are not a positive multiple of the
     /// key/value heads.
     pub fn new(query_heads: usize, kv_heads: usize, dim: usize) -> Result<Self, Error> {
-        if kv_heads == 0 || query_heads == 0 || query_heads % kv_heads != 0 {
+        if kv_heads == 0 || query_heads == 0 || !query_heads.is_multiple_of(kv_heads) {
             return Err(Error::Domain(Parameter::Heads));
         }
         let attention = Self {
@@ -279,7 +279,7 @@ impl<T: Scalar> Attention<T> {
         lse: Option<&mut [T]>,
     ) -> Result<(), Error> {
         let rows = query.len() / self.query_len().max(1);
-        if query.len() % self.query_len().max(1) != 0 {
+        if !query.len().is_multiple_of(self.query_len().max(1)) {
             return Err(Error::Multiple {
                 of: self.query_len(),
                 found: query.len(),

@@ -218,12 +218,7 @@ fn tile<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const KEYS: usize>(
     }
     lanes.map(
         #[inline(always)]
-        |lanes| {
-            lanes.map(
-                #[inline(always)]
-                |lanes| join_lanes(lanes),
-            )
-        },
+        |lanes| lanes.map(join_lanes),
     )
 }
 

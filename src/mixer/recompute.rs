@@ -275,7 +275,7 @@ fn step<S: Isa, T: Scalar + Stored<T>>(
     for ((part, value), scores) in parts.zip(values).zip(scores.chunks_exact(group.max(1))) {
         push(isa, part, a.value_dim, scores, value);
     }
-    if frame.next % BLOCK == 0 {
+    if frame.next.is_multiple_of(BLOCK) {
         tree.close(isa, frame.next / BLOCK);
     }
     frame.parts = tree.suspend();

@@ -128,7 +128,7 @@ const ONE_EXPONENT: u32 = 1023;
 ///
 /// ln m = 2 (z + z^3/3 + z^5/5 + ...) with z = (m - 1) / (m + 1), below 1/3.
 fn log2_of_mantissa(bits: u64) -> Fraction {
-    let mantissa = bits & (1 << 52) - 1;
+    let mantissa = bits & ((1 << 52) - 1);
     let z = quotient(mantissa, mantissa + (2 << 52));
     let square = z.times(z);
     let mut sum = Fraction::ZERO;
@@ -179,7 +179,7 @@ fn product<const N: usize>(a: &[u32], b: [u32; N]) -> [u32; 8] {
 /// Returns the upper 128 bits of `fraction * |factor|` modulo one, for the `f64` with these bits.
 fn scaled(fraction: [u32; 6], factor: u64) -> Fraction {
     let biased = (factor >> 52 & 0x7ff) as i32;
-    let stored = factor & (1 << 52) - 1;
+    let stored = factor & ((1 << 52) - 1);
     let mantissa = if biased == 0 {
         stored
     } else {

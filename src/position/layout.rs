@@ -59,7 +59,7 @@ impl HeadLayout {
         if head_dim == 0 {
             return Err(Error::Domain(Parameter::HeadDim));
         }
-        if rotary_dim == 0 || rotary_dim % 2 != 0 || rotary_dim > head_dim {
+        if rotary_dim == 0 || !rotary_dim.is_multiple_of(2) || rotary_dim > head_dim {
             return Err(Error::Domain(Parameter::RotaryDim));
         }
         Ok(Self {

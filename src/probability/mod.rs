@@ -118,7 +118,7 @@ impl Rows {
 
 /// Checks that `len` elements form whole rows of `row`.
 const fn check_rows(len: usize, row: usize) -> Result<(), Error> {
-    if len == 0 || row != 0 && len % row == 0 {
+    if len == 0 || row != 0 && len.is_multiple_of(row) {
         Ok(())
     } else {
         Err(Error::Multiple {

@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 
 /// The instruction set with one lane.
 #[derive(Clone, Copy, Debug)]
-pub struct One;
+pub(crate) struct One;
 
 impl Isa for One {
     type F32 = Lane<f32>;
@@ -19,7 +19,7 @@ impl Isa for One {
 
 /// A vector of one lane.
 #[derive(Clone, Copy, Debug)]
-pub struct Lane<T>(T);
+pub(crate) struct Lane<T>(T);
 
 macro_rules! operator {
     ($trait:ident, $method:ident) => {

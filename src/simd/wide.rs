@@ -12,7 +12,7 @@ use crate::scalar::sealed::Compute;
 
 /// An instruction set of the vector library, in the portable or the fused arithmetic.
 #[derive(Clone, Copy)]
-pub struct Wide<S: Simd, const FUSED: bool>(pub(crate) S);
+pub(crate) struct Wide<S: Simd, const FUSED: bool>(pub(crate) S);
 
 impl<S: Simd, const FUSED: bool> fmt::Debug for Wide<S, FUSED> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,7 @@ impl<S: Simd, const FUSED: bool> Isa for Wide<S, FUSED> {
 
 /// A native vector `V` of the instruction set `S`.
 #[derive(Clone, Copy)]
-pub struct Vector<S, V, const FUSED: bool>(V, core::marker::PhantomData<S>);
+pub(crate) struct Vector<S, V, const FUSED: bool>(V, core::marker::PhantomData<S>);
 
 impl<S, V, const FUSED: bool> Vector<S, V, FUSED> {
     #[inline(always)]

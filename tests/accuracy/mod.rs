@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own rows")]
 
 /// What an operation is held to, on every instruction set and at every length.
-pub struct Row {
+pub(crate) struct Row {
     /// The operation's name.
     pub operation: &'static str,
     /// The bound in `f32`.
@@ -16,7 +16,7 @@ pub struct Row {
 }
 
 /// Every operation of the crate.
-pub const TABLE: &[Row] = &[
+pub(crate) const TABLE: &[Row] = &[
     Row {
         operation: "softmax",
         f32_bound: 3.0,
@@ -170,7 +170,7 @@ const fn elementary(operation: &'static str, ulp: f64) -> Row {
 }
 
 /// Returns the row of an operation.
-pub fn row(operation: &str) -> &'static Row {
+pub(crate) fn row(operation: &str) -> &'static Row {
     TABLE
         .iter()
         .find(|row| row.operation == operation)
@@ -178,17 +178,17 @@ pub fn row(operation: &str) -> &'static Row {
 }
 
 /// Returns the bound of an operation in `f32`.
-pub fn bound32(operation: &str) -> f64 {
+pub(crate) fn bound32(operation: &str) -> f64 {
     row(operation).f32_bound
 }
 
 /// Returns the bound of an operation in `f64`.
-pub fn bound64(operation: &str) -> f64 {
+pub(crate) fn bound64(operation: &str) -> f64 {
     row(operation).f64_bound
 }
 
 /// A floating-point type whose units in the last place can be counted.
-pub trait Ulp: Copy + PartialEq + std::fmt::Debug {
+pub(crate) trait Ulp: Copy + PartialEq + core::fmt::Debug {
     /// The unit in the last place of the number nearest to `x`.
     fn ulp(x: f64) -> f64;
     /// The value in `f64`.
@@ -197,7 +197,7 @@ pub trait Ulp: Copy + PartialEq + std::fmt::Debug {
 
 impl Ulp for f32 {
     fn ulp(x: f64) -> f64 {
-        let x = (x.abs() as f32).clamp(Self::MIN_POSITIVE, Self::MAX / 2.0);
+        let x = (x.abs() as Self).clamp(Self::MIN_POSITIVE, Self::MAX / 2.0);
         f64::from(Self::from_bits(x.to_bits() + 1)) - f64::from(x)
     }
     fn value(self) -> f64 {
@@ -216,7 +216,7 @@ impl Ulp for f64 {
 }
 
 /// Returns the error of `got` against `want + low` in units in the last place, of at least `floor`.
-pub fn ulps<T: Ulp>(got: T, want: f64, low: f64, floor: f64) -> f64 {
+pub(crate) fn ulps<T: Ulp>(got: T, want: f64, low: f64, floor: f64) -> f64 {
     let got = got.value();
     if got == want || got.is_nan() && want.is_nan() {
         return (low / T::ulp(want.abs().max(floor))).abs();

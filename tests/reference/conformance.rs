@@ -3,7 +3,7 @@
 use super::golden::shared;
 
 /// One tensor of a case.
-pub struct Tensor {
+pub(crate) struct Tensor {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<usize>,
@@ -11,7 +11,7 @@ pub struct Tensor {
 }
 
 /// One operator case.
-pub struct Case {
+pub(crate) struct Case {
     pub name: String,
     attributes: String,
     pub inputs: Vec<Tensor>,
@@ -22,7 +22,7 @@ pub struct Case {
 
 impl Tensor {
     /// Returns the numbers of a float32 tensor.
-    pub fn f32s(&self) -> Vec<f32> {
+    pub(crate) fn f32s(&self) -> Vec<f32> {
         assert_eq!(self.dtype, "float32", "{}", self.name);
         self.bytes
             .as_chunks()
@@ -33,7 +33,7 @@ impl Tensor {
     }
 
     /// Returns the numbers of an int64 tensor.
-    pub fn i64s(&self) -> Vec<i64> {
+    pub(crate) fn i64s(&self) -> Vec<i64> {
         assert_eq!(self.dtype, "int64", "{}", self.name);
         self.bytes
             .as_chunks()
@@ -46,12 +46,12 @@ impl Tensor {
 
 impl Case {
     /// Returns the input of a name.
-    pub fn input(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn input(&self, name: &str) -> Option<&Tensor> {
         self.inputs.iter().find(|t| t.name == name)
     }
 
     /// Returns an integer attribute, zero if it is not set.
-    pub fn integer(&self, name: &str) -> usize {
+    pub(crate) fn integer(&self, name: &str) -> usize {
         after(&self.attributes, &format!("\"{name}\":"))
             .and_then(|s| s.split([',', '}']).next())
             .map_or(0, |s| s.trim().parse().expect("an integer attribute"))
@@ -103,7 +103,7 @@ fn tensors(text: &str, data: &[u8]) -> Vec<Tensor> {
 }
 
 /// Returns the cases of an operator; none where the shared data are absent.
-pub fn cases(operator: &str) -> Vec<Case> {
+pub(crate) fn cases(operator: &str) -> Vec<Case> {
     let (Some(index), Some(data)) = (
         shared("data/onnx-conformance/index.jsonl"),
         shared("data/onnx-conformance/tensors.bin"),

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 /// One case of a file of reference vectors.
-pub struct Case {
+pub(crate) struct Case {
     pub head: String,
     pub fields: Vec<(String, Vec<usize>, Vec<f64>)>,
 }
 
 impl Case {
     /// Returns the numbers of a field.
-    pub fn get(&self, name: &str) -> Option<&[f64]> {
+    pub(crate) fn get(&self, name: &str) -> Option<&[f64]> {
         self.fields
             .iter()
             .find(|f| f.0 == name)
@@ -18,7 +18,7 @@ impl Case {
     }
 
     /// Returns the numbers of a field in `f32`; they are exactly representable there.
-    pub fn get32(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn get32(&self, name: &str) -> Vec<f32> {
         self.get(name)
             .unwrap_or_default()
             .iter()
@@ -27,7 +27,7 @@ impl Case {
     }
 
     /// Returns the value of a key of the case line.
-    pub fn key(&self, name: &str) -> Option<&str> {
+    pub(crate) fn key(&self, name: &str) -> Option<&str> {
         self.head
             .split_whitespace()
             .find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
@@ -35,7 +35,7 @@ impl Case {
 }
 
 /// Returns the path of a file in the folder of shared test data, if it is there.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SUANZI_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")),
         PathBuf::from,
@@ -52,7 +52,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// Reads a file of reference vectors; none where the shared data are absent.
-pub fn read(name: &str) -> Vec<Case> {
+pub(crate) fn read(name: &str) -> Vec<Case> {
     let Some(path) = shared(&format!("golden/{name}")) else {
         return Vec::new();
     };

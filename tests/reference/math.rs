@@ -1,7 +1,7 @@
 //! Elementary functions in f64, through libm.
 
 /// Returns sin(pi x).
-pub fn sin_pi(x: f64) -> f64 {
+pub(crate) fn sin_pi(x: f64) -> f64 {
     let rest = x - 2.0 * libm::round(x / 2.0);
     if rest == libm::round(rest) {
         return if x.is_finite() {
@@ -20,7 +20,7 @@ pub fn sin_pi(x: f64) -> f64 {
 }
 
 /// Returns cos(pi x).
-pub fn cos_pi(x: f64) -> f64 {
+pub(crate) fn cos_pi(x: f64) -> f64 {
     let rest = (x - 2.0 * libm::round(x / 2.0)).abs();
     if rest == 0.5 {
         return 0.0;
@@ -32,7 +32,7 @@ pub fn cos_pi(x: f64) -> f64 {
 }
 
 /// Returns 1 / (1 + exp(-x)).
-pub fn sigmoid(x: f64) -> f64 {
+pub(crate) fn sigmoid(x: f64) -> f64 {
     if x < 0.0 {
         libm::exp(x) / (1.0 + libm::exp(x))
     } else {
@@ -41,6 +41,6 @@ pub fn sigmoid(x: f64) -> f64 {
 }
 
 /// Returns ln(1 + exp(x)).
-pub fn softplus(x: f64) -> f64 {
+pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
 }

@@ -2,7 +2,7 @@
 
 /// The shape of one attention: query heads, key/value heads, key and value elements, scale.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub query_heads: usize,
     pub kv_heads: usize,
     pub key_dim: usize,
@@ -11,7 +11,7 @@ pub struct Shape {
 }
 
 /// What attention gives, and the size of the terms in its worst score.
-pub struct Attended {
+pub(crate) struct Attended {
     pub out: Vec<f64>,
     pub lse: Vec<f64>,
     /// For each head the greatest |scale| * sum |q k| over the visible keys.
@@ -20,7 +20,7 @@ pub struct Attended {
 
 /// Attends with one token's queries. `key(j, g)` and `value(j, g)` are the vectors of position j and
 /// key/value head g; `visible(j)` says which positions count.
-pub fn attend(
+pub(crate) fn attend(
     shape: Shape,
     query: &[f64],
     positions: usize,
@@ -56,7 +56,11 @@ pub fn attend(
 }
 
 /// The mean of `values` with weights exp(score), and ln of the sum of the weights.
-pub fn mean(scores: &[f64], values: impl Iterator<Item = Vec<f64>>, dim: usize) -> (Vec<f64>, f64) {
+pub(crate) fn mean(
+    scores: &[f64],
+    values: impl Iterator<Item = Vec<f64>>,
+    dim: usize,
+) -> (Vec<f64>, f64) {
     let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
     if max == f64::NEG_INFINITY {
         return (vec![0.0; dim], max);

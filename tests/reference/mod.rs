@@ -1,11 +1,11 @@
 //! The definitions, written naively and shared with nothing in the crate.
 #![allow(dead_code, reason = "each test binary uses its own references")]
 
-pub mod conformance;
-pub mod golden;
-pub mod math;
-pub mod mixer;
-pub mod nn;
-pub mod position;
-pub mod probability;
-pub mod wide;
+pub(crate) mod conformance;
+pub(crate) mod golden;
+pub(crate) mod math;
+pub(crate) mod mixer;
+pub(crate) mod nn;
+pub(crate) mod position;
+pub(crate) mod probability;
+pub(crate) mod wide;

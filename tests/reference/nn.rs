@@ -1,7 +1,7 @@
 //! The neural room, by its definitions.
 
 /// Returns W x and sum |W x| for each row; sums carry their rounding errors.
-pub fn product(weights: &[f64], columns: usize, x: &[f64]) -> Vec<(f64, f64)> {
+pub(crate) fn product(weights: &[f64], columns: usize, x: &[f64]) -> Vec<(f64, f64)> {
     weights
         .chunks_exact(columns)
         .map(|row| {
@@ -12,7 +12,7 @@ pub fn product(weights: &[f64], columns: usize, x: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// Returns the sum of products as though computed in twice the precision.
-pub fn dot(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
+pub(crate) fn dot(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (mut sum, mut low) = (0.0_f64, 0.0_f64);
     for (a, b) in terms {
         let product = a * b;
@@ -26,13 +26,13 @@ pub fn dot(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
 }
 
 /// Returns x g / sqrt(mean(x^2) + epsilon).
-pub fn rms_norm(x: &[f64], gain: &[f64], epsilon: f64) -> Vec<f64> {
+pub(crate) fn rms_norm(x: &[f64], gain: &[f64], epsilon: f64) -> Vec<f64> {
     let mean = dot(x.iter().map(|&x| (x, x))) / x.len() as f64;
     let root = (mean + epsilon).sqrt();
     x.iter().zip(gain).map(|(x, g)| x * g / root).collect()
 }
 
 /// Returns silu(a) b.
-pub fn gated_silu(a: f64, b: f64) -> f64 {
+pub(crate) fn gated_silu(a: f64, b: f64) -> f64 {
     a / (1.0 + (-a).exp()) * b
 }

@@ -3,7 +3,7 @@
 use super::wide::Wide;
 
 /// Frequencies as `tests/golden/rope.py` wrote them: a base, and turns in units of 2^-128.
-pub fn frequencies() -> Vec<(f64, Vec<u128>)> {
+pub(crate) fn frequencies() -> Vec<(f64, Vec<u128>)> {
     include_str!("../golden/rope.txt")
         .lines()
         .map(|line| {
@@ -20,7 +20,7 @@ pub fn frequencies() -> Vec<(f64, Vec<u128>)> {
 }
 
 /// Returns sine and cosine of the angle of a frequency at a position, to about 30 digits.
-pub fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
+pub(crate) fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
     let angle = turns.wrapping_mul(i128::from(position) as u128);
     // Nearest quarter of a turn, and the rest in units of 2^-128 turns.
     let quarter = angle.wrapping_add(1 << 125) >> 126;
@@ -36,7 +36,7 @@ pub fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
         low: 0.0,
     };
     let tau = Wide {
-        high: std::f64::consts::TAU,
+        high: core::f64::consts::TAU,
         low: 2.449_293_598_294_706_4e-16,
     };
     let x = part * tau;
@@ -57,7 +57,7 @@ pub fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
 }
 
 /// Rotates one head by the angles whose sines and cosines are given, one of each a pair.
-pub fn rotate(x: &[f64], sin_cos: &[(Wide, Wide)], interleaved: bool) -> Vec<Wide> {
+pub(crate) fn rotate(x: &[f64], sin_cos: &[(Wide, Wide)], interleaved: bool) -> Vec<Wide> {
     let mut y: Vec<Wide> = x.iter().map(|&x| x.into()).collect();
     for (i, &(sin, cos)) in sin_cos.iter().enumerate() {
         let (a, b) = if interleaved {

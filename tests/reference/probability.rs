@@ -4,7 +4,7 @@ use super::wide::Wide;
 
 /// What is done to a logit: scale, soft cap, mask.
 #[derive(Clone, Debug, Default)]
-pub struct Logits {
+pub(crate) struct Logits {
     pub scale: Option<f64>,
     pub softcap: Option<f64>,
     pub keep: Option<Vec<bool>>,
@@ -13,7 +13,7 @@ pub struct Logits {
 
 impl Logits {
     /// Returns the scores, exactly enough; minus infinity where masked.
-    pub fn scores(&self, x: &[f64]) -> Vec<Wide> {
+    pub(crate) fn scores(&self, x: &[f64]) -> Vec<Wide> {
         x.iter()
             .enumerate()
             .map(|(i, &x)| {
@@ -58,7 +58,7 @@ fn max_and_sum(scores: &[Wide]) -> (f64, Wide) {
 }
 
 /// ln(sum exp(s)) of the scores.
-pub fn log_sum_exp(scores: &[Wide]) -> Wide {
+pub(crate) fn log_sum_exp(scores: &[Wide]) -> Wide {
     let (max, sum) = max_and_sum(scores);
     if max.is_finite() {
         sum.ln() + max.into()
@@ -68,7 +68,7 @@ pub fn log_sum_exp(scores: &[Wide]) -> Wide {
 }
 
 /// exp(s) / sum exp(s), with the room's conventions at the edges.
-pub fn softmax(scores: &[Wide]) -> Vec<Wide> {
+pub(crate) fn softmax(scores: &[Wide]) -> Vec<Wide> {
     let (max, sum) = max_and_sum(scores);
     let infinite = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
     let one = |s: &Wide| match s.high {
@@ -82,7 +82,7 @@ pub fn softmax(scores: &[Wide]) -> Vec<Wide> {
 }
 
 /// s - ln(sum exp(s)), with the room's conventions at the edges.
-pub fn log_softmax(scores: &[Wide]) -> Vec<Wide> {
+pub(crate) fn log_softmax(scores: &[Wide]) -> Vec<Wide> {
     let (max, sum) = max_and_sum(scores);
     let infinite = scores.iter().filter(|s| s.high == f64::INFINITY).count() as f64;
     let one = |s: &Wide| match s.high {

@@ -1,10 +1,10 @@
 //! Double-double arithmetic: the sum of two `f64`, about 32 digits.
 
-use std::ops::{Add, Mul, Sub};
+use core::ops::{Add, Mul, Sub};
 
 /// The unevaluated sum `high + low`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wide {
+pub(crate) struct Wide {
     pub high: f64,
     pub low: f64,
 }
@@ -58,7 +58,7 @@ impl Mul for Wide {
 
 impl Wide {
     /// Returns the quotient.
-    pub fn over(self, other: Self) -> Self {
+    pub(crate) fn over(self, other: Self) -> Self {
         let first = self.high / other.high;
         let rest = self - other * first.into();
         let second = rest.high / other.high;
@@ -67,12 +67,12 @@ impl Wide {
     }
 
     /// Returns the exponential by its power series, after halving the argument ten times.
-    pub fn exp(self) -> Self {
+    pub(crate) fn exp(self) -> Self {
         if self.high < -800.0 {
             return 0.0.into();
         }
         let ln2 = Self {
-            high: std::f64::consts::LN_2,
+            high: core::f64::consts::LN_2,
             low: 2.319_046_813_846_299_6e-17,
         };
         let k = (self.high / ln2.high).round();
@@ -100,7 +100,7 @@ impl Wide {
     }
 
     /// Returns the natural logarithm by one Newton step from the rounded one.
-    pub fn ln(self) -> Self {
+    pub(crate) fn ln(self) -> Self {
         let y = Self::from(self.high.ln());
         let negative = Self {
             high: -y.high,
