@@ -30,26 +30,43 @@ fuzz_target!(|input: Input| {
     // A ring gives the bits of a cache, and one lane those of the widest vectors.
     let cache = Cache::<f32, _>::filled(1, dim, dim, keys, values).unwrap();
     let slots = (sinks + window) * dim;
-    let mut ring = Ring::<f32, _>::new(1, dim, dim, sinks, vec![f32::NAN; slots], vec![f32::NAN; slots]).unwrap();
+    let mut ring = Ring::<f32, _>::new(
+        1,
+        dim,
+        dim,
+        sinks,
+        vec![f32::NAN; slots],
+        vec![f32::NAN; slots],
+    )
+    .unwrap();
     for (key, value) in keys.chunks(dim).zip(values.chunks(dim)) {
         ring.append(key, value).unwrap();
     }
     let attention = Attention::<f32>::new(1, 1, dim).unwrap();
     let mut scratch = vec![0.0; attention.scratch_len(tokens)];
     let (mut a, mut b) = (vec![0.0; dim], vec![0.0; dim]);
-    attention.attend(query, &cache, ring.visible(), &mut scratch, &mut a).unwrap();
-    attention.on(Cpu::scalar()).attend(query, &ring, ring.visible(), &mut scratch, &mut b).unwrap();
+    attention
+        .attend(query, &cache, ring.visible(), &mut scratch, &mut a)
+        .unwrap();
+    attention
+        .on(Cpu::scalar())
+        .attend(query, &ring, ring.visible(), &mut scratch, &mut b)
+        .unwrap();
     assert_eq!(a, b);
 
     // Two merged recurrences agree with all keys at once.
-    attention.attend(query, &cache, tokens, &mut scratch, &mut a).unwrap();
+    attention
+        .attend(query, &cache, tokens, &mut scratch, &mut a)
+        .unwrap();
     let len = OnlineSoftmax::<f32, Vec<f32>>::state_len(1, dim);
     let cut = usize::from(input.cut) % (tokens + 1);
     let mut states = [(0, cut), (cut, tokens)].map(|(from, to)| {
         let mut state = OnlineSoftmax::new(1, dim, vec![0.0; len]).unwrap();
         for j in from..to {
             let score: f32 = query.iter().zip(&keys[j * dim..]).map(|(q, k)| q * k).sum();
-            state.push(&[score / (dim as f32).sqrt()], &values[j * dim..][..dim]).unwrap();
+            state
+                .push(&[score / (dim as f32).sqrt()], &values[j * dim..][..dim])
+                .unwrap();
         }
         state
     });
