@@ -23,7 +23,9 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
-//! | [`position`] | rotary position encoding |
+//! | [`position`] | rotary position encoding, exact at every position |
+//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation |
+//! | [`nn`] | matrix-vector products, RMSNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |
 //!
