@@ -198,3 +198,28 @@ fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
     let rest = (r * r) * horner(isa, V::Element::EXP, r);
     (rest + r).exact_mul_add(scale, scale)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::One;
+
+    #[test]
+    fn parts_multiply_to_the_exponential() {
+        for i in -400..200 {
+            let x = i as f32 * 0.25;
+            let e = Parts::new(One, Lanes::splat(One, x), Lanes::splat(One, 0.0_f32));
+            let value = |lane: <One as crate::simd::Isa>::F32| {
+                let mut out = [0.0_f32];
+                lane.store(&mut out);
+                f64::from(out[0])
+            };
+            let got = (value(e.high) + value(e.low)) * value(e.first) * value(e.second);
+            let want = libm::exp(f64::from(x));
+            assert!(
+                (got / want - 1.0).abs() < 1e-8,
+                "{x}: {got:e}, not {want:e}"
+            );
+        }
+    }
+}

@@ -214,3 +214,30 @@ fn shifted(words: [u32; WORDS], by: u32) -> [u32; WORDS] {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::quarters;
+
+    #[test]
+    fn the_hardest_angle_keeps_its_digits() {
+        // K. C. Ng, "Argument reduction for huge arguments: good to the last bit", 1992: the f64
+        // closest to a multiple of pi/2.
+        let x = 6_381_956_970_095_103.0 * 2.0_f64.powi(797);
+        let distance = 4.687_165_924_254_627_6e-19;
+        let (quarter, high, low) = quarters(x);
+        assert_eq!(quarter % 2.0, 1.0, "a multiple of pi/2 that is none of pi");
+        let radians = (high.abs() + low) * core::f64::consts::FRAC_PI_2;
+        assert!((radians / distance - 1.0).abs() < 1e-15, "{radians:e}");
+    }
+
+    #[test]
+    fn the_two_signs_mirror_each_other() {
+        for x in [1e4_f32, 1e10, 3e38] {
+            let (quarter, high, low) = quarters(x);
+            let (mirrored, mirrored_high, mirrored_low) = quarters(-x);
+            assert_eq!((high, low), (-mirrored_high, -mirrored_low));
+            assert_eq!((quarter + mirrored - 2.0 * 12_582_912.0) % 4.0, 0.0);
+        }
+    }
+}
