@@ -1,6 +1,6 @@
 """A grammar of short children's stories.
 
-`story(seed, index)` is one story, the same on every machine: English, ASCII, one paragraph, 80 to 200 words.
+`story(seed, index)` is one story, the same on every machine: English, ASCII, one paragraph, 80 to 160 words.
 
     python grammar.py 5          # five stories
     python grammar.py 5 100      # five stories from index 100 on
@@ -12,11 +12,10 @@ How it works:
    once and kept there; the sentences only refer to it.
 2. A sentence is written as a template. `[a|b|c]` is one of its alternatives, which may nest and may be empty; `|` at the top level separates
    whole sentences. `{x}` is the hero's name, `{y}` the friend's, `{z}` the grown-up's; `{he} {him} {his} {self}` are the hero's pronouns,
-   `{y.he}` and so on those of the others; a capital first letter in the name gives a capital in the text. `{the}` is "the girl", "the little fox", ...
-   Every other name is a word that the plot has set.
+   `{y.he}` and so on those of the others. Every other name is a word that the plot has set. A capital first letter gives a capital in the text.
 3. A plot is a function that casts the roles and says sentences in order: opening, want, obstacle, attempts, turn, resolution, close. Plots
    branch, so that one shape has several courses and endings.
-4. The text is tidied (a/an, spaces), checked and returned. A story of the wrong length is drawn again.
+4. The text is tidied (a/an, spaces, capitals) and returned. A story of the wrong length is drawn again.
 """
 
 import random
@@ -24,7 +23,7 @@ import re
 import sys
 from functools import lru_cache
 
-WORDS = (80, 190)
+WORDS = (80, 160)
 
 # --- templates ---------------------------------------------------------------------------------------------------------
 
@@ -134,16 +133,15 @@ class Tale:
 
 # --- cast --------------------------------------------------------------------------------------------------------------
 
-GIRLS = """Mia Lily Anna Emma Sara Ella Zoe Lucy Nora Ruby Maya Clara Alice Rosa June Tina Molly Jane Amy Kate Lena Eva Sophie Nina
-Bella Julia""".split()
-BOYS = """Tom Ben Sam Max Leo Tim Jack Noah Finn Eli Adam Owen Peter Luke Henry Omar Hugo Theo Charlie Oliver Daniel Jacob Ravi Marco
-Billy Simon""".split()
-SHE_ANIMALS = "Hazel Poppy Daisy Luna Olive Clover Rosie Willow Penny Dot Maple Ivy Honey Bonnie Pearl".split()
-HE_ANIMALS = "Pip Bruno Toby Rusty Oscar Milo Benny Otto Teddy Barney Bobo Felix Chester Jasper Rocky".split()
+GIRLS = "Mia Lily Anna Zoe Lucy Ruby Rosa Kate Nora Emma Ella Clara".split()
+BOYS = "Tom Ben Sam Leo Jack Max Tim Finn Omar Hugo Noah Peter".split()
+SHE_ANIMALS = "Luna Poppy Daisy Dot Maple Olive Hazel".split()
+HE_ANIMALS = "Pip Toby Rusty Milo Otto Bobo Bruno".split()
+NAMES = GIRLS + BOYS + SHE_ANIMALS + HE_ANIMALS
 
 PRONOUNS = {
-    "she": {"he": "she", "him": "her", "his": "her", "self": "herself", "hers": "hers"},
-    "he": {"he": "he", "him": "him", "his": "his", "self": "himself", "hers": "his"},
+    "she": {"he": "she", "him": "her", "his": "her", "self": "herself"},
+    "he": {"he": "he", "him": "him", "his": "his", "self": "himself"},
 }
 
 # kind: homes of that animal
@@ -175,7 +173,6 @@ CHILD_HOMES = [
     "next to [an old mill|a big garden|the school]",
 ]
 TRAITS = "little|little|small|young|kind|curious|cheerful|brave|quiet|clever|gentle|happy|busy|playful"
-CHILD_ONLY = "girl boy".split()
 
 FAMILY = {
     "Mom": ("mom", "she"), "Dad": ("dad", "he"), "Grandma": ("grandma", "she"), "Grandpa": ("grandpa", "he"),
@@ -183,7 +180,7 @@ FAMILY = {
 MORE_FAMILY = {"Aunt Rose": ("aunt", "she"), "Uncle Joe": ("uncle", "he"), "Aunt May": ("aunt", "she"), "Uncle Bob": ("uncle", "he")}
 
 
-def cast(t, role, name, pronoun, kind, small=True):
+def cast(t, role, name, pronoun, kind):
     """Sets the words of one role; the hero's pronouns are also available without a prefix."""
     p = PRONOUNS[pronoun]
     prefix = "" if role == "x" else role + "."
@@ -191,7 +188,6 @@ def cast(t, role, name, pronoun, kind, small=True):
     for key, value in p.items():
         t.words[prefix + key] = value
     t.words[prefix + "kind"] = kind
-    t.words[prefix + "the"] = t.expand(f"the [|little |young ]{kind}" if small else f"the {kind}")
 
 
 def child(t, role, not_named=()):
@@ -218,7 +214,7 @@ def hero(t, children=0.55, kinds=None):
     else:
         animal(t, "x", kinds)
         home = t.pick(ANIMALS[t.words["kind"]])
-    t.set(trait=TRAITS, home=home)
+    t.set(trait=TRAITS, home=home, hands="hands" if t.is_child else "paws")
     t.set(intro="a {trait} {kind} [named|named|called] {x}")
 
 
@@ -226,10 +222,10 @@ def friend(t):
     """The friend {y}: a child for a child, another animal for an animal; {friend} introduces it."""
     if t.is_child:
         child(t, "y", [t.words["x"]])
-        t.set(friend="{his} [friend|best friend|friend|neighbor] {y}", yname="{y}")
+        t.set(friend="{his} [friend|best friend|friend|neighbor] {y}")
     else:
         animal(t, "y", None, t.words["kind"], [t.words["x"]])
-        t.set(friend="{his} friend {y} the {y.kind}|{y} the {y.kind}", yname="{y}")
+        t.set(friend="{his} friend {y} the {y.kind}|{y} the {y.kind}")
 
 
 def elder(t, only=None, wide=False):
@@ -237,7 +233,7 @@ def elder(t, only=None, wide=False):
     table = dict(FAMILY, **MORE_FAMILY) if wide else FAMILY
     name = t.pick(only or list(table))
     role, pronoun = table[name]
-    cast(t, "z", name, pronoun, role, small=False)
+    cast(t, "z", name, pronoun, role)
     t.words["z.role"] = role
     t.set(zfirst="{his} {z.role}" if " " not in name else "{his} {z.role}, {z},")
 
@@ -444,7 +440,7 @@ def sharing(t):
     t.say(
         """{x} looked at the {o}. It looked so nice, and {he} wanted [all of it|every bite]. [But then {he} looked at {y} again|But {y} looked so hungry].|
         {x} held the {o} tight. But then {his} heart felt [heavy|strange]. {he} did not want to eat alone.|
-        {x} [thought for a moment|did not think long]. "If I eat it all, I will be full," {he} thought, "But {y} will [still be hungry|be sad].\""""
+        {x} [thought for a moment|did not think long]. "If I eat it all, I will be full," {he} thought. "But {y} will [still be hungry|be sad].\""""
     )
     t.say(
         """"[Come|Here], [let us share|we can share it]," said {x}, and {he} gave {y} half.|
@@ -606,10 +602,9 @@ def stuck(t):
         {x} did not give up. "I [need|must get] help," {he} said, and {he} [ran|hurried] to {friend}."""
     )
     t.say(
-        """"I have an idea," said {y}. "[We need|Let us use|We can use] {tool}!" They [found one|got it] and [set to work|went to work].|
+        """"I have an idea," said {y}. "[We need|Let us use|We can use] {tool}!" They got it and [set to work|went to work].|
         {y} [scratched {y.his} head|looked at the {s}]. "[What if we use|Maybe we can use] {tool}," {y.he} said. "[Great|Good] idea!" said {x}.|
         Together they [thought of a plan|made a plan]. They went to get {tool}, and soon they were back."""
-        .replace("[found one|got it]", "got it")
     )
     t.say(
         """[Slowly and carefully|Very carefully], they [worked together|tried it], and [at last|soon] {how}.|
@@ -754,10 +749,10 @@ def secret(t):
     t.set(what=what, where=where, rule=rule, joy=joy)
     opening(
         t,
-        """{he} liked to explore and [always found something new|look under every stone].|
+        """{he} liked to explore and look under every stone.|
         {he} asked many questions and [looked|peeked] into every corner.|
         {he} was very bad at keeping secrets.|
-        {he} often wished for something [wonderful|special] to happen.""".replace("explore and [always found something new|look under every stone]", "explore and look under every stone"),
+        {he} often wished for something [wonderful|special] to happen.""",
         "One [misty|sunny|quiet] morning, {intro} took a new path.",
     )
     t.say(
@@ -848,10 +843,9 @@ def mended(t):
         {When}, {he} {how}, and then it happened. The {o} hit the floor, and {part}."""
     )
     t.say(
-        """{x} [stood very still|could not move]. It was {zfirst2} favorite {o}. "[Oh no|What have I done]?" {he} [whispered|thought].|
+        """{x} [stood very still|could not move]. It was {his} {z.role}'s favorite {o}. "What have I done?" {he} [whispered|thought].|
         {his} eyes filled with tears. "{z} will be so [angry|sad]," {he} thought.|
         "Oh no!" [whispered|cried] {x}. {his} {z.role} had owned that {o} for [many|a hundred] years."""
-        .replace("{zfirst2}", "{his} {z.role}'s").replace("[Oh no|What have I done]?", "What have I done?")
     )
     t.say(
         """First, {he} wanted to hide it [under the bed|behind the door]. [Nobody would know|Maybe nobody would see it]. But {his} tummy felt [heavy|like a stone].|
@@ -865,16 +859,14 @@ def mended(t):
     )
     t.say(
         """{z} looked at the {o}. Then {z.he} [knelt down|took {his} hand|hugged {him}]. "Thank you for telling [me |]the truth," {z.he} said. "That was [brave|not easy]."|
-        {z} was quiet for a moment. "I am sad about the {o}," {z.he} said, "But I am proud that you told me."|
+        {z} was quiet for a moment. "I am sad about the {o}," {z.he} said. "But I am proud that you told me."|
         "[Things can break|A thing is only a thing]," said {z} [softly|gently]. "But the truth must stay whole.\""""
     )
     t.say(
         """"Can we [fix|mend] it?" asked {x}. "[Let us try|Yes, together]," said {z}. They [got|took] some [glue|string] and [a small brush|two small tools] and worked [all afternoon|until dinner].|
         They [sat down|worked] together at the table. {x} held the pieces and {z} [put them together|showed {him} what to do].|
-        Then they mended it, slowly and carefully. {x} [helped|did the small parts] with {his} small hands."""
+        Then they mended it, slowly and carefully. {x} [helped|did the small parts] with {his} small {hands}."""
     )
-    if not t.is_child:
-        t.lines[-1] = t.lines[-1].replace("hands", "paws")
     t.say(
         """When they were done, the {o} had {result}. "[I like it even better now|Now it has a story]," said {z}.|
         [At last|In the evening], the {o} stood in its place again, with {result}.|
@@ -899,9 +891,9 @@ def race(t):
         prize="[golden|shiny] cup|[big|red] ribbon|[big|honey] cake|[silver|gold] medal",
         goal="the old [oak|mill]|the red flag|the big rock|the wooden bridge",
     )
-    sled = t.words["kind_of"]
-    t.set(verb={"sled": "slid", "boat": "rowed", "sack": "hopped", "jumping": "jumped", "running": "ran"}[sled])
-    t.set(mishap={"sled": "hit a bump and fell off", "boat": "hit a rock and tipped over", "sack": "tripped and fell", "jumping": "landed badly", "running": "tripped over a root"}[sled])
+    how = t.words["kind_of"]
+    t.set(verb={"sled": "slid", "boat": "rowed", "sack": "hopped", "jumping": "jumped", "running": "ran"}[how])
+    t.set(mishap={"sled": "hit a bump and fell off", "boat": "hit a rock and tipped over", "sack": "tripped and fell", "jumping": "landed badly", "running": "tripped over a root"}[how])
     opening(
         t,
         """{he} was not very fast, but {he} never gave up.|
@@ -919,9 +911,8 @@ def race(t):
         t.say("""The prize was a {prize}.|The winner would get a {prize}.""")
     t.say(
         """{friend} was there too. "[I am the fastest of all|I will win easily|I always win]," said {y} [proudly|with a laugh].|
-        "[You are too slow|You cannot beat me]," said {friend}. "That {words} is mine." {x} [said nothing|only smiled].|
+        "[You are too slow|You cannot beat me]," said {friend}. "That prize is mine." {x} [said nothing|only smiled].|
         {friend} laughed at {him}. "You? In a race?" said {y}. "[A snail is faster|You will be last]." """
-        .replace("{words}", "prize")
     )
     t.say(
         """"Ready, set, go!" They all {verb} toward {goal}. {y} was [soon|quickly] far ahead.|
@@ -959,9 +950,8 @@ def race(t):
             Suddenly there was a cry. {y} {mishap}, and now {y.he} could not get up."""
         )
         t.say(
-            """{x} could have [passed|gone past] {him2} and won. But {he} stopped. "[Are you hurt?|Let me help you]" {he} said.|
+            """{x} could have [passed|gone past] {y.him} and won. But {he} stopped. "Let me help you," {he} said.|
             Now {x} could win! {he} looked at {goal}, and {he} looked at {y}. Then {he} [turned around|stopped]. "[Lean on me|I will help you]," {he} said."""
-            .replace("{him2}", "{y.him}").replace('[Are you hurt?|Let me help you]" {he} said', 'Let me help you," {he} said')
         )
         t.say(
             """Slowly they went on together, [side by side|step by step]. All the others had [passed them|finished], but [the crowd|everyone] [cheered|clapped] loudest for them.|
@@ -969,8 +959,7 @@ def race(t):
         )
         t.say(
             """"Why did you stop?" asked {y}. "[You could have won|You wanted that prize]." "A friend is better than a {prize}," said {x}.|
-            "I was mean to you, and you helped me," said {y}. "[I am sorry|Thank you]." {x} smiled. "[Friends|That is what friends do]," {he} said."""
-            .replace("[Friends|That is what friends do]", "That is what friends do")
+            "I was mean to you, and you helped me," said {y}. "[I am sorry|Thank you]." {x} smiled. "That is what friends do," {he} said."""
         )
         ending(
             t,
@@ -1008,7 +997,7 @@ def shy(t):
         {When}, a {s} appeared {place}. It was [thin and wet|all alone], and it was afraid of everyone.|
         {When}, {x} noticed a {s} {place}. It [trembled|shook] and would not come out."""
         if t.words["when"].startswith("one")
-        else "It was a {s}. When {x} came near, it [ran away|jumped back].|They belonged to a {s}. It was [thin and wet|all alone], and it was afraid of everyone.".replace("They belonged to", "It was")
+        else "It was a {s}. When {x} came near, it [ran away|jumped back].|It was a {s}. It was [thin and wet|all alone], and it was afraid of everyone."
     )
     t.say(
         """"Why does it not like me?" asked {x}. "[It does like you|It is not you]," said {zfirst}. "It is only [shy|scared]. [Give it time|You must be patient]."|
@@ -1077,20 +1066,18 @@ def cooking(t):
     opening(
         t,
         """{he} loved to help in the kitchen.|{he} loved good food, and {he} wanted to be a cook one day.|
-        {he} had never cooked anything alone.|{he} liked to make things with {his} own [two |][hands|hands].""".replace("[hands|hands]", "hands" if t.is_child else "paws"),
+        {he} had never cooked anything alone.|{he} liked to make things with {his} own {hands}.""",
         "One [cold|rainy|windy|snowy] [day|morning], {intro} had a good idea.",
     )
     t.say(
         """{When}, {he} wanted to make a {dish}, because {why}.|
-        {When}, {he} decided to make a {dish}, for {why}.|
+        {When}, {he} decided to make a {dish}. [After all|You see], {why}.|
         It was a special day, because {why}. "I will make a {dish}," said {x}."""
     )
     t.say(
-        """{he} [put on an apron|washed {his} hands|got out a big bowl] and {first}. [It was fun|There was a big mess]. But then {he} [opened the cupboard|looked on the shelf]. There was no {missing}!|
+        """{he} [put on an apron|washed {his} {hands}|took a deep breath] and {first}. [It was fun|There was a big mess]. But then {he} [opened the cupboard|looked on the shelf]. There was no {missing}!|
         {he} {first}. Then {he} reached for the {missing}, but the jar was empty."""
     )
-    if not t.is_child:
-        t.lines[-1] = t.lines[-1].replace("hands", "paws")
     t.say(
         """"[What now|What shall I do]?" {he} [said|asked {self}]. "I cannot make a {dish} without {missing}."|
         "Oh no," [said|sighed] {x}. "It will not be good without {missing}."|
@@ -1109,9 +1096,8 @@ def cooking(t):
 
     def idea():
         t.say(
-            """Then {he} [looked around|thought for a while] and saw {twist}. "[Maybe|What if I use] this will do," {he} said. {he} [stirred|put] it in.|
+            """Then {he} [looked around|thought for a while] and saw {twist}. "Maybe this will do," {he} said. {he} [stirred|put] it in.|
             {friend} looked in at the window. "Try {twist}," said {y}. "That is what my grandma does." {x} had never heard of that, but {he} tried it."""
-            .replace("[Maybe|What if I use] this", "Maybe this")
         )
         t.say(
             """{x} [tasted it|took a small spoon] and waited. [Mmm|Oh]! It was [different, but very good|even better than before].|
@@ -1120,14 +1106,13 @@ def cooking(t):
 
     t.either(neighbor, idea)
     t.say(
-        """When {z} came in, {z.his} eyes [grew wide|lit up]. "Who made this {dish}?" {z.he} asked. "[I did|We did], for you," said {x}.|
+        """When {z} came in, {z.his} eyes [grew wide|lit up]. "Who made this {dish}?" {z.he} asked. "It is for you," said {x}.|
         "Surprise!" called {x} when {z} [opened the door|came home]. {z} [could not believe it|laughed with joy]."""
-        .replace("[I did|We did], for you", "It is for you")
     )
     t.say(
-        """They [sat down|all sat] at the table, {y} too, and ate until [nothing was left|the last crumb was gone].|
-        {z} took a bite and closed {z.his} eyes. "[This is the best {dish} I have ever had|I can taste the love in it]," {z.he} said. {y} got a big [plate|piece] too.|
-        There was enough for everyone, and {y} [had two plates|licked {y.his} plate clean]."""
+        """They sat down at the table and ate until [nothing was left|the last crumb was gone].|
+        {z} took a bite and closed {z.his} eyes. "[This is the best {dish} I have ever had|I can taste the love in it]," {z.he} said.|
+        There was enough for everyone, and {z} [had two plates|licked {z.his} plate clean]."""
     )
     ending(
         t,
@@ -1213,6 +1198,576 @@ def building(t):
     )
 
 
+def stranger(t):
+    """The hero loses the way; a kind stranger helps; thanks."""
+    hero(t)
+    elder(t)
+    if t.is_child:
+        t.set(place="at the [busy |big |]market|in the big city|at the [summer |]fair|at the [big |]station")
+        who, thing, she = t.pick(
+            [
+                ("an old woman", "with a [red|blue] umbrella", "she"),
+                ("a tall man", "with a [gray|long] beard", "he"),
+                ("a baker", "with flour on his [nose|hat]", "he"),
+                ("a woman", "with a basket of [flowers|oranges]", "she"),
+                ("a fisherman", "in yellow boots", "he"),
+                ("a young woman", "with a [guitar|violin] on her back", "she"),
+            ]
+        )
+        t.set(sight="[a pile of red apples|a juggler|a dancing dog|a big balloon|a bird with bright feathers]")
+    else:
+        t.set(place="in the dark woods|on the far side of the hill|in the tall corn|in the thick fog")
+        who, thing, she = t.pick(
+            [
+                ("an old owl", "with big yellow eyes", "he"),
+                ("a big gray goose", "with a kind voice", "she"),
+                ("a deer", "with tall antlers", "he"),
+                ("an old goat", "with a long white beard", "he"),
+                ("a black crow", "with shiny feathers", "she"),
+            ]
+        )
+        t.set(sight="[a blue butterfly|a shiny beetle|a floating leaf|a trail of berries|a dancing firefly]")
+    t.set(who=who, thing=thing, noun=who.split(" ", 1)[1].replace("big gray ", "").replace("black ", ""), sh=she, hr="her" if she == "she" else "him")
+    opening(
+        t,
+        """{he} was always looking at something [new|interesting].|
+        {he} often [forgot|did not see] where {he} was going.|
+        {he} had never been far from home.|
+        {his} {z.role} always said, "Stay close to me.\"""",
+        "One [busy|gray|windy] [morning|afternoon], {intro} was out with {his} {z.role} {place}.",
+    )
+    if t.words["when"].startswith("one"):
+        t.say(
+            """{When}, {x} and {his} {z.role} were {place}. {x} stopped to look at {sight}.|
+            {When}, {he} was {place} with {his} {z.role}. Suddenly {he} saw {sight} and went closer to look."""
+        )
+    else:
+        t.say("""{x} [stopped to look|turned around to look] at {sight}.|Suddenly {x} saw {sight} and [forgot everything else|went closer to look].""")
+    t.say(
+        """When {he} looked up again, {his} {z.role} was gone. [Nothing looked the same|Everything looked strange].|
+        When {he} turned around, {he} could not see {z} [anywhere|at all]. {he} was lost.|
+        Then {he} looked back. [Where was {z}|Where was the way home]? {x} was all alone."""
+    )
+    t.maybe(
+        0.6,
+        """{he} called and called, but nobody answered. {his} [lip|chin] began to shake.|
+        {he} ran this way and that way, but [it all looked the same|it only got worse]. At last {he} sat down and cried.|
+        "{z}! Where are you?" {he} called. {he} tried to be brave, but a tear rolled down {his} [cheek|nose].""",
+    )
+    t.say(
+        """Then {who} {thing} stopped beside {him}. "[Are you lost, little one|Why are you crying]?" {sh} asked. {x} [nodded|could only nod].|
+        "[What is wrong|Can I help you]?" asked a [soft|deep|kind] voice. It was {who} {thing}. "I am lost," [said|whispered] {x}.|
+        just then, {who} {thing} came by and sat down [next to|near] {him}. "You look like someone who has lost the way," {sh} said."""
+    )
+    t.say(
+        """"[Stay calm|Dry your eyes]," said the {noun}. "What does your {z.role} [look like|sound like]?"|
+        "[I was lost once, too|I know how that feels]," said the {noun}. "What did you see on your way?"|
+        "Let us [find|look for] your {z.role} together," said the {noun}. "What do you remember?\""""
+    )
+    t.say(
+        """{x} [thought|closed {his} eyes]. "[I remember|There was] a [red|green|crooked] [bridge|gate|sign]," {he} said. "Good! I know the place," said the {noun}.|
+        "{z} always whistles [the same|a funny little] song," said {x}. They both listened. And there, far away, was the song!|
+        {x} told {hr} all about {z}. The {noun} [listened well|nodded]. Then {sh} [called as loud as {sh} could|led the way] until they heard an answer."""
+    )
+    t.say(
+        """Soon they saw {z} running toward them. {x} [flew|ran] into {z.his} arms. "I was so worried," said {z}.|
+        And there was {z}, looking everywhere! "[There you are|I found you]!" {z.he} cried, and {z.he} [hugged|held] {x} tight."""
+    )
+    t.maybe(
+        0.6,
+        """"Thank you," said {x} and {z} together. The {noun} only smiled. "[Someone once helped me|One day you will help someone, too]," {sh} said.|
+        {x} turned to thank the {noun}, and gave {hr} [a flower|a big hug|a small white stone]. "[It was nothing|I was happy to help]," {sh} said.|
+        "How can we thank you?" asked {z}. "[A smile is enough|No need]," said the {noun}, and {sh} waved.""",
+    )
+    ending(
+        t,
+        "after that, {x} always stayed close to {his} {z.role}.",
+        "A stranger can be a friend you have not met yet.",
+        "And one day, when {x} met a lost little {other}, {he} knew just what to do.".replace("{other}", "boy" if t.is_child else "mouse"),
+        "{x} never forgot the {noun} {thing}.",
+        "{x} held {z.his} hand all the way home." if t.is_child else "{x} stayed close to {z} all the way home.",
+    )
+
+
+def planting(t):
+    """A seed is planted; nothing happens; patience; it grows and is given away or shared."""
+    hero(t)
+    elder(t)
+    friend(t)
+    plant, fruit, use = t.pick(
+        [
+            ("sunflower", "a flower as big as a plate", "gave the seeds to the hungry birds"),
+            ("pumpkin", "a huge orange pumpkin", "made soup for the whole street"),
+            ("bean", "a long green vine full of beans", "cooked the beans for dinner"),
+            ("strawberry", "ten sweet red berries", "ate them in the shade"),
+            ("rose", "one perfect red rose", "put it in a glass by the window"),
+            ("tomato", "five fat red tomatoes", "made a big salad"),
+        ]
+        if t.is_child
+        else [
+            ("sunflower", "a flower as big as the moon", "gave the seeds to the hungry birds"),
+            ("bean", "a long green vine full of beans", "shared the beans with all their friends"),
+            ("strawberry", "ten sweet red berries", "ate them in the shade"),
+            ("pea", "twenty round green pods", "made a pot of green soup"),
+            ("carrot", "a carrot as long as a stick", "pulled it out together and had a feast"),
+        ]
+    )
+    t.set(plant=plant, fruit=fruit, use=use, was="was" if fruit.startswith(("a ", "one ")) else "were")
+    opening(
+        t,
+        """{he} wanted everything to happen right away.|{he} was not good at waiting.|{he} dreamed of [having {his} own garden|growing something].|
+        {he} loved flowers, [trees|bees] and the smell of [wet earth|rain].""",
+        "One spring [day|morning], {intro} found a tiny seed.",
+    )
+    t.say(
+        """In spring, {zfirst} gave {him} a {plant} seed. "[It is small|It looks like nothing], but wait and see," said {z}.|
+        one spring morning, {x} [found|got] a {plant} seed. "[Plant it|Put it in the ground] and [be patient|take care of it]," said {zfirst}."""
+        if t.words["when"].startswith("one")
+        else """"That is a {plant} seed," said {zfirst}. "[Plant it|Put it in the ground] and [be patient|take care of it]."|
+        {he} showed it to {zfirst}. "It is a {plant} seed," said {z}. "It is small, but wait and see.\""""
+    )
+    t.maybe(
+        0.7,
+        """{x} [dug|made] a little hole in a sunny [place|corner], put the seed in and gave it some water.|
+        {he} pushed the seed into the [soft|dark] earth, covered it and said, "[Sleep well|Good night], little seed."|
+        {x} put the seed in the ground, and {he} [set a ring of stones around it|marked the place with a stick].""",
+    )
+    t.say(
+        """The next morning, {he} ran out to look. Nothing! [The day after that|On the second day], still nothing. {he} sat down and [sighed|waited].|
+        Every morning {he} ran to the place, and every morning there was [only earth|nothing to see].|
+        One day passed, then two, then [a whole week|ten]. Nothing came up."""
+    )
+    t.say(
+        """"[It is broken|It will never grow]," {he} said. {he} wanted to [dig it up|forget about it]. "[Leave it|Wait]," said {z}. "[Down in the dark, it is busy|A seed has its own clock]."|
+        {friend} laughed. "[You are watering dirt|There is nothing there]," said {y}. But {x} [did not listen|kept coming].|
+        "Why is it so slow?" {x} asked. "[You cannot pull it up|Good things take time]," said {z}. "[Just give it water and sun|It knows what to do].\""""
+    )
+    t.maybe(
+        0.5,
+        """So {x} [kept|went on] watering it. When it was hot, {he} [gave it shade|brought more water]. When it was [windy|cold], {he} [built a little wall|covered it with leaves].|
+        {x} pulled out the weeds, [chased away the snails|carried water every day] and [sang to it|told it stories].""",
+    )
+    t.say(
+        """Then, after a night of [soft |warm |]rain, there was a tiny green [tip|leaf]! {x} [danced around it|shouted for joy].|
+        And then, one morning, something green [looked|peeked] out of the ground. "[It is alive|Hello, little one]!" [cried|said] {x}."""
+    )
+    t.say(
+        """It grew and grew, [all through the summer|a little more every day]. [At last|In the end], there {was} {fruit}.|
+        Day by day it grew taller. When summer [was almost over|came to an end], there {was} {fruit}."""
+    )
+    t.say(
+        """{friend} came to look and could not believe it. They {use}.|
+        {x} did not keep it all for {self}. {he} called {friend}, and they {use}."""
+    )
+    ending(
+        t,
+        "{x} learned that good things need [time|water, sun and time].",
+        "And {x} kept one seed for next spring.",
+        """"Waiting was the hardest part," said {x}. "And the best," said {z}.""",
+        "From a tiny seed, and a lot of patience, came something wonderful.",
+        "Next year, {x} and {y} planted a whole row.",
+    )
+
+
+def dark(t):
+    """Afraid of the dark at bedtime; a light, a sound explained, a friend; sleep."""
+    hero(t)
+    elder(t)
+    t.set(
+        shape="a monster with long arms|a giant spider|a dragon with three heads|a ghost|a big bear with horns",
+        noise="[tap, tap, tap|scratch, scratch|creak, creak]",
+    )
+    real, sound = t.pick(
+        [
+            ("only {his} coat on the [door|chair]", "a branch at the window"),
+            ("just the shadow of a [plant|curtain]", "the cat at the door"),
+            ("a pile of [clothes|pillows]", "the old stairs"),
+            ("the toy horse with a [hat|scarf] on it", "rain on the roof"),
+        ]
+        if t.is_child
+        else [
+            ("only a bent [branch|root]", "a branch in the wind"),
+            ("just the shadow of a [fern|bush]", "a beetle in the wall"),
+            ("a pile of [leaves|moss]", "a nut rolling down the roof"),
+            ("an old [stump|log] with mushrooms on it", "rain on the leaves"),
+        ]
+    )
+    t.set(real=real, sound=sound)
+    opening(
+        t,
+        """By day {he} was very brave, but at night {he} was [afraid of|scared of] the dark.|
+        {he} loved the morning and the [noon|afternoon], but {he} did not love the night.|
+        {he} had a [soft|cozy] little bed, but {he} did not like to go to sleep.""",
+        "It was late, and {intro} could not sleep.",
+    )
+    t.set(night="One night" if t.words["when"].startswith("one") else "For a long time")
+    t.say(
+        """{night}, {x} lay in bed and [looked around|opened one eye]. In the corner stood {shape}!|
+        {night}, {he} lay in bed and [listened|pulled up the blanket]. There was something in the corner. It looked like {shape}!"""
+    )
+    t.say(
+        """Then {he} heard a sound. {noise}. {x} [hid under the blanket|did not dare to move].|
+        And what was that noise? {noise}. {his} heart [beat like a drum|jumped]."""
+    )
+
+    def parent():
+        t.say(
+            """"{z}!" {he} called. "[Come quickly|Please come]!" {z} came in with a [candle|little lamp]. "[What is it|What is wrong], my dear?" {z.he} asked.|
+            {he} ran to {his} {z.role} as fast as {he} could. "There is {shape}!" {he} [cried|whispered]. {z} took {his} hand, and they went back together."""
+            if t.is_child
+            else """"{z}!" {he} called. "[Come quickly|Please come]!" {z} came at once. "[What is it|What is wrong], my dear?" {z.he} asked."""
+        )
+        t.say(
+            """"Let us look [at it |]together," said {z}. They [went closer|held up the light], and the thing in the corner was {real}.|
+            "Shall we say hello to it?" asked {z}. They went closer. It was {real}!|
+            {z} walked right up to it. "Come and look," {z.he} said. It was {real}!"""
+        )
+        t.say(
+            """"And the noise?" asked {x}. They listened. It was {sound}. {x} began to [laugh|giggle].|
+            The noise came again. It was {sound}. "Is that all?" said {x}, and they both laughed."""
+        )
+        t.say(
+            """"The dark is [like a big blanket|only the day with its eyes closed]," said {z}. "[It helps the stars to shine|It helps the whole world to rest]."|
+            {z} [opened the curtain|pointed up]. "Look at the stars," {z.he} said. "[Without the dark, we could not see them|They need the dark to shine].\""""
+            if t.is_child
+            else """"The dark is [like a big blanket|only the day with its eyes closed]," said {z}. "[It helps the stars to shine|It helps the whole world to rest]."|
+            {z} pointed up. "Look at the stars," {z.he} said. "[Without the dark, we could not see them|They need the dark to shine].\""""
+        )
+        t.say(
+            """{z} [sat down on the bed and sang|sang] a [soft|quiet] song, and soon {his} eyes began to close.|
+            {z} left [the door open a little|a small light burning]. {x} counted the stars until {he} fell asleep."""
+        )
+
+    def firefly():
+        t.set(l="firefly|moth|cricket")
+        t.say(
+            """Then a [tiny|small] [voice|sound] came from the window. It was a {l}. "I am [alone out here|afraid of the dark, too]," it said.|
+            just then, a {l} [flew|came] in at the window. It [sat down|landed] on {his} bed. "May I stay here?" it asked."""
+        )
+        t.say(
+            """"You do not have to be afraid," said {x}, and {he} felt a little braver [already|{self}]. "Let us look [around |]together."|
+            {x} forgot to be afraid. "[Come|Come here]," {he} said. "I will show you that there is nothing bad.\""""
+        )
+        t.say(
+            """They crept to the corner. The thing that looked like {shape} was {real}!|
+            Step by step they went to the corner, and what did they find? It was {real}!"""
+        )
+        t.say(
+            """"And that noise is {sound}," said {x}. The {l} [laughed|was very glad]. "You are so brave," it said.|
+            The noise was {sound}. "We were afraid of nothing," [laughed|said] {x}."""
+        )
+        t.say("""They [talked|told stories] until the moon was high, and then they both [yawned|fell asleep].|The {l} [sang|hummed] a soft song, and {x} closed {his} eyes.""")
+
+    t.either(parent, parent, firefly)
+    t.say(
+        "|".join(
+            [
+                "from then on, {x} was [not afraid of the dark|a friend of the night].",
+                "{x} learned that most monsters go away when you look at them.",
+                "and the night was quiet, soft and full of stars.",
+                "The next night, {x} [turned off the light {self}|said good night to the dark]." if t.is_child else "The next night, {x} said good night to the dark.",
+                "In the morning, the sun came up, just as it always does.",
+            ]
+        )
+    )
+
+
+def birthday(t):
+    """Everyone seems to have forgotten the hero's birthday; clues; a surprise."""
+    hero(t)
+    friend(t)
+    elder(t)
+    t.set(
+        gift="[red|blue] [kite|bike|scarf]|[little |]puppy|[wooden|toy] boat|[big|little] drum|book of stories|pair of skates" if t.is_child else "[red|blue] [kite|scarf|hat]|[wooden|toy] boat|[big|little] drum|warm blanket|jar of honey",
+        cake="[chocolate|honey|strawberry|apple] cake",
+        busy="[writing a letter|cleaning the house|fixing the roof|looking for something]",
+    )
+    opening(
+        t,
+        """The next day was {his} birthday, and {he} could hardly wait.|
+        {he} counted the days to {his} birthday.|
+        {he} loved birthdays, and {his} own was only one day away.""",
+        "{intro} woke up early. It was {his} birthday!",
+    )
+    if t.words["when"].startswith("one"):
+        t.say("[On the big day|In the morning|On {his} birthday], {x} [jumped out of bed|woke up with the sun] and ran to {zfirst}.")
+    else:
+        t.say("{x} [jumped out of bed|got up with the sun] and ran to {zfirst}.")
+    t.say(
+        """"Good morning," said {z}, and went on {busy}. {z.He} did not say anything about the day.|
+        But {z} was {busy}. "[Not now, my dear|I am busy]," {z.he} said. {x} [was surprised|waited], but nothing happened."""
+    )
+    t.say(
+        """{he} went to see {friend}. "Do you know what day it is?" {he} asked. "[Tuesday|A sunny day]," said {y}. "And I have to go now." And {y.he} ran off.|
+        {he} met {friend} on the path. {y} hid something behind {y.his} back. "I [cannot play|have no time] today," {y.he} said and [ran away|left]."""
+    )
+    t.say(
+        """"Nobody remembers," thought {x}. {he} sat down [under a tree|on a stone] and felt very small.|
+        {x} walked [around|down to the water] alone. "[They all forgot|They do not like me]," {he} thought, and {his} heart was heavy."""
+    )
+    t.say(
+        """The sun went down, and {x} went home slowly. The [house|place] was dark. {he} opened the door. "Surprise!"|
+        in the evening, {he} came home. It was dark and quiet. Too quiet! Then the lights went on. "Surprise!" everyone shouted.|
+        When it got late, {z} called {him}. {x} came in with {his} head down. "Surprise!" cried many voices."""
+    )
+    t.say(
+        """There were [paper stars|flowers|balloons|little lanterns] everywhere, and a big {cake} stood on the table.|
+        Everyone was there! There was a {cake} with candles, and there were flowers everywhere."""
+    )
+    t.maybe(
+        0.6,
+        """"You did not forget!" said {x}. "[Forget? Never!|How could we forget you?]" said {z}. "We [worked on it|planned it] all day."|
+        "I could not look at you," [laughed|said] {y}. "I cannot keep secrets!" {x} laughed, too.""",
+    )
+    t.say(
+        """{y} gave {him} a {gift}. "It is [wonderful|just what I wanted]," said {x}.|
+        Then {he} opened {his} present. It was a {gift}! {x} hugged them all."""
+    )
+    ending(
+        t,
+        "{x} learned not to think the worst of {his} friends.",
+        "The best present was that they were all there.",
+        "They danced and sang until the moon came up.",
+        "It was the best birthday of all.",
+        "That night, {x} smiled in {his} sleep.",
+    )
+
+
+def mystery(t):
+    """A strange sound or trail frightens everyone; the hero looks; it is something small and kind."""
+    hero(t)
+    friend(t)
+    noise, truth, cure, thanks = t.pick(
+        [
+            ("a deep moan", "a cow that was stuck in the fence", "opened the gate for her", "gave them fresh milk every morning"),
+            ("a loud bang, bang, bang", "an old shutter in the wind", "tied it with a string", "never made a sound again"),
+            ("a sad song", "a lonely old man with a [flute|fiddle]", "sat down and sang with him", "taught them a new song every week"),
+            ("a howl", "a small puppy in an empty barrel", "helped it out and gave it some food", "slept at the foot of the bed"),
+            ("a strange hum", "a thousand bees in a hollow tree", "left them alone and planted flowers nearby", "gave them a little honey in the fall"),
+        ]
+        if t.is_child
+        else [
+            ("a deep moan", "an old bear with a thorn in his paw", "pulled out the thorn", "became the best friend of all the animals"),
+            ("a loud tap, tap, tap", "a woodpecker who was building a house", "brought him soft moss for it", "promised to be quiet at night"),
+            ("a sad song", "a nightingale who had lost her way", "showed her the way to the river", "came back every spring to sing for them"),
+            ("a howl", "a wolf cub who missed his mother", "kept him warm until she came", "sent them a song when the moon was full"),
+            ("a strange hum", "a thousand bees in a hollow tree", "left them alone and planted flowers nearby", "gave them a little honey in the fall"),
+        ]
+    )
+    t.set(noise=noise, truth=truth, cure=cure, thanks=thanks)
+    outside = "bees" in truth or "woodpecker" in truth or "fence" in truth
+    inside = "the old mill|the empty house|the dark barn|the old tower" if t.is_child else "the dark cave|the old mill|the empty barn"
+    t.set(place="the [dark |deep |]woods|the other side of the hill" if outside else inside)
+    opening(
+        t,
+        """{he} was always asking questions.|{he} wanted to know how everything worked.|{he} was not big or strong, but {he} was curious.|
+        {he} did not believe in [ghosts|monsters], or only a little.""",
+        "One [dark|windy|foggy] night, {intro} woke up and listened.",
+    )
+    t.say(
+        """Every night, {noise} came from {place}. Everyone was afraid.|
+        For three nights, everyone had heard {noise}. It came from {place}, and nobody dared to go there."""
+    )
+    t.say(
+        """"It is a [giant|monster|ghost]," said {friend}. "[It has teeth like knives|It eats everything it sees]. Do not go there!"|
+        {friend} said it was a [giant|monster|ghost]. Others said it was a [dragon|witch]. [The story grew every day|Nobody had seen it]."""
+    )
+    t.say(
+        """"Has anyone seen it?" asked {x}. Nobody had. "Then I will [look|go and see]," {he} said.|
+        {x} was afraid, too. But {he} wanted to know. "I will go and look," {he} said."""
+    )
+    t.say(
+        """So that evening, {he} took a [lamp|lantern] and went. {y} came, too, but stayed [close|a few steps] behind {him}.|
+        When the sun went down, {x} set out. "Wait," said {y}. "You should not go alone." They [walked|tiptoed] side by side."""
+        if t.is_child
+        else """So that evening, {he} set out. {y} came, too, but stayed [close|a few steps] behind {him}.|
+        When the sun went down, {x} set out. "Wait," said {y}. "You should not go alone." They [walked|tiptoed] side by side."""
+    )
+    t.say(
+        """It was dark, and the wind [whispered|blew] in the [leaves|grass]. Then they heard it. It was {noise}, and it was very near! {y} wanted to [turn back|run].|
+        Step by step they came closer. The sound grew louder, and {his} knees [shook|felt soft]. But {x} [went on|took one more step]."""
+    )
+    t.say(
+        """{x} [took a deep breath and looked|looked around the corner]. And what did {he} see? It was {truth}!|
+        {x} [stopped|stood still] and began to [smile|laugh]. It was not a [giant|monster|ghost]. It was {truth}!"""
+    )
+    t.say(
+        """The two friends {cure}.|"So that is it," said {y}, and they {cure}.|"There is nothing to be afraid of," said {x}. And they {cure}."""
+    )
+    s = re.split(" that | who | with | in ", truth)[0].split()[-1]
+    t.set(s=s)
+    t.say("The {s} {thanks}." if s in ("bees", "shutter") else "After that, the {s} {thanks}.")
+    ending(
+        t,
+        "{x} learned that things are less scary when you know what they are.",
+        "When they told the others, everyone laughed with relief.",
+        """"I was scared the whole time," said {x}. "But I wanted to know.\"""",
+        "Fear is often bigger than the thing itself.",
+        "That night, everyone slept well.",
+    )
+
+
+def trading(t):
+    """A chain of swaps that ends in just the right gift."""
+    hero(t)
+    elder(t)
+    steps = (
+        [
+            ("a girl", "a shiny button", "for my doll", "a feather"),
+            ("an old man", "a feather", "for my hat", "a ball of yarn"),
+            ("a shepherd", "a ball of yarn", "to tie my bag", "a piece of cheese"),
+            ("a baker", "a piece of cheese", "for my lunch", "a warm loaf of bread"),
+            ("a fisherman", "a warm loaf of bread", "because I am hungry", "a silver shell"),
+        ],
+        [
+            ("a boy", "a piece of string", "for my kite", "a red marble"),
+            ("a painter", "a red marble", "to paint it", "a small brush"),
+            ("a woman", "a small brush", "to clean my lamp", "a pot of honey"),
+            ("a farmer", "a pot of honey", "for my sore throat", "a basket of eggs"),
+            ("a cook", "a basket of eggs", "for my cakes", "a sweet cake"),
+        ],
+    )
+    wild = (
+        [
+            ("a crow", "a shiny button", "for my nest", "a black feather"),
+            ("a frog", "a black feather", "to fan myself", "a blue shell"),
+            ("a snail", "a blue shell", "for my garden", "a silver thread"),
+            ("a spider", "a silver thread", "for my web", "a drop of amber"),
+        ],
+        [
+            ("a mole", "a smooth stone", "for my door", "a fat root"),
+            ("a goat", "a fat root", "for my lunch", "a tuft of wool"),
+            ("a bird", "a tuft of wool", "for my nest", "a ripe plum"),
+            ("a bee", "a ripe plum", "because I am hungry", "a jar of honey"),
+        ],
+    )
+    chain = t.pick(steps if t.is_child else wild)
+    n = t.pick([2, 2, 2, 3])
+    begin = int(t.rng.random() * (len(chain) - n + 1))
+    chain = chain[begin : begin + n]
+    t.set(start=chain[0][1], gift=chain[-1][3])
+    opening(
+        t,
+        """It was almost {his} {z.role}'s birthday, but {he} had no present.|{he} wanted to give {his} {z.role} something nice, but {he} had no money.|
+        {he} loved {his} {z.role} and wanted to give {z.him} a present.""",
+        "One day, {intro} wanted to make {his} {z.role} happy, but {he} had no money for a present.",
+    )
+    t.say(
+        """All {he} had was {start}. [So {he} put it in {his} pocket and went out|{he} took it and set out].|
+        In {his} pocket {he} had only {start}. "That is not much of a present," {he} thought, [and {he} went out|and {he} began to walk].|
+        {he} looked everywhere, but all {he} could find was {start}. {he} took it [with {him} |]and [went out|set out]."""
+        if t.is_child
+        else """All {he} had was {start}. {he} took it and [set out|went on {his} way].|
+        {he} looked everywhere, but all {he} could find was {start}. {he} took it and [went out|set out]."""
+    )
+    for i, (who, has, why, gives) in enumerate(chain):
+        noun = who.split(" ", 1)[1]
+        t.set(who=who, has=has, why=why, gives=gives, noun=noun, it=re.sub("^(a|an) ", "", has))
+        meet = ["[Soon|On the road|Before long], {he} met {who}", "[Then|A little later|By the well], {he} met {who}", "[At last|Near the bridge|On the way home], {he} met {who}"][i]
+        t.say(
+            meet
+            + """. "[Oh|Look], {has}!" said the {noun}. "I need that {why}. I will give you {gives} for it."|"""
+            + meet
+            + """, who said, "I [need|could use] {has} {why}. I can give you {gives}.\""""
+        )
+        t.say(
+            "[So they traded|They traded], and {x} went on with {gives}.|{x} gave the {noun} the {it} and got {gives}.|\"[Gladly|With pleasure]!\" said {x}, and now {he} had {gives}."
+            if i < n - 1
+            else "{x} [looked at|took] {gives} and smiled. [It was perfect|This was it].|\"Oh yes,\" said {x}. It was the [perfect|right] present."
+        )
+    t.say(
+        """At home, {x} [gave {gift} to|put {gift} in front of] {zfirst}. "[For you|This is for you]," {he} said. "It was a long walk."|
+        {x} ran home and gave {gift} to {zfirst}. "Where did you get this?" asked {z}. And {x} told {z.him} the whole story."""
+    )
+    t.say(
+        """{z} [laughed and hugged|hugged] {him}. "All that, just from {start}?" {z.he} said.|
+        "[You walked all that way for me|You did all that for me]?" said {z}, and {z.his} eyes were shining."""
+    )
+    ending(
+        t,
+        "{x} learned that a small thing can grow if you [share it|let it go].",
+        "Everyone got what they needed that day.",
+        "The gift was nice, but the story was even better.",
+        "And on the way, {x} had made {n} new friends.".replace("{n}", ["two", "three"][n - 2]),
+    )
+
+
+def greedy(t):
+    """Too much of a good thing; a tummy ache or a collapse; a lesson in enough."""
+    hero(t)
+    friend(t)
+    elder(t)
+    food, where = t.pick(
+        [("berries", "on the hill"), ("cookies", "in the kitchen"), ("cherries", "in the old tree"), ("pancakes", "on the table"), ("plums", "in the garden")]
+        if t.is_child
+        else [("berries", "on the hill"), ("nuts", "under the old oak"), ("cherries", "in the old tree"), ("acorns", "by the path"), ("plums", "in the garden")]
+    )
+    t.set(food=food, where=where)
+    opening(
+        t,
+        """{he} always wanted more of everything.|{he} loved {food} so much that {he} dreamed of them.|
+        {he} never knew when to stop.|{his} favorite word was "More.\"""",
+        "One [day|morning], {intro} was looking for something to eat.",
+    )
+    t.say(
+        """{When}, {he} found [a lot of|more than a hundred] {food} {where}.|
+        {When}, there were so many {food} {where} that {x} could not count them."""
+    )
+
+    def ache():
+        t.say(
+            """"[Leave some for the others|Take a few, and leave the rest]," said {zfirst}. {x} nodded, but [{he} did not listen|{he} had already forgotten].|
+            {friend} came by. "May I have some?" {y.he} asked. "[No, they are all mine|I found them first]!" said {x}."""
+        )
+        t.say(
+            """{he} ate one, and two, and ten. {he} ate until {his} [cheeks were round|tummy was tight], and still {he} wanted more.|
+            "Just one more," {he} said, and then, "Just one more," until [not one was left|they were all gone]."""
+        )
+        t.say(
+            """Then {his} tummy began to [hurt|make strange noises]. "Ooh," [moaned|said] {x}. {he} [lay down in the grass|could not even stand up].|
+            That [night|evening], {he} [could not sleep|lay awake]. {his} tummy [hurt|was as hard as a stone]."""
+        )
+        t.say(
+            """{friend} [found {him}|came to see {him}] and did not laugh. {y.He} brought {him} a cup of [warm|mint] tea. "[Drink this|This will help]," said {y}.|
+            {zfirst} [made {him}|gave {him}] some [mint|warm] tea and [rubbed {his} back|sat with {him}]. "[Too much of a good thing is not good|Your tummy is wiser than your eyes]," {z.he} said."""
+        )
+        t.say(
+            """The next day, {x} felt better. {he} found more {food}, and this time {he} [kept three and gave the rest away|shared them with everyone].|
+            When {he} was well again, {x} [went to|looked for] {y}. "I am sorry," {he} said. "[Next time|From now on] we will share.\""""
+        )
+
+    def heavy():
+        t.say(
+            """{he} filled {his} [bag|basket] to the top, and then {he} [put|pushed] in even more. "Leave some," said {friend}. "[It is too heavy|The bag will break]." But {x} [did not listen|shook {his} head].|
+            {he} got the biggest [bag|basket] {he} could find and filled it with all the {food}. "You cannot carry all that," said {friend}."""
+        )
+        t.say(
+            """On the way home, it grew heavier and heavier. {he} [pulled|dragged] and puffed. Then there was a loud crack.|
+            {he} could hardly walk. When {he} came to the [bridge|top of the hill], {he} [slipped|stumbled], and everything fell out."""
+        )
+        t.say(
+            """All the {food} rolled [down the hill|into the river|into the mud]! {x} [stood there with nothing|sat down and cried].|
+            The {food} rolled away, [this way and that way|every single one]. {x} had nothing left."""
+        )
+        t.say(
+            """{y} [came after {him}|had been walking behind {him}] with a small bag. "I took only [a few|what I could carry]," {y.he} said. "[Here|Come], you can have half."|
+            "Here," said {y}, who had only a [handful|small bag]. "[It is enough for two|Let us share mine].\""""
+        )
+        t.say(
+            """They sat down and ate, and it was [just|quite] enough. "[I wanted it all and lost it all|Next time I will take less]," said {x}.|
+            {x} [was ashamed|looked at the ground]. "[I did not give you any|I was so greedy]," {he} said. "That is all right," said {y}."""
+        )
+
+    t.either(ache, heavy)
+    ending(
+        t,
+        "{x} learned that enough is better than too much.",
+        "from that day on, {his} favorite word was \"Enough.\"",
+        "A little that you share is more than a lot that you keep.",
+        "And {x} never again took more than {he} could [eat|carry].",
+    )
+
+
 PLOTS = [
     lost,
     sharing,
@@ -1225,6 +1780,13 @@ PLOTS = [
     shy,
     cooking,
     building,
+    stranger,
+    planting,
+    dark,
+    birthday,
+    mystery,
+    trading,
+    greedy,
 ]
 
 
@@ -1234,9 +1796,10 @@ PLOTS = [
 def story(seed, index):
     """Story number `index` of the corpus with this seed."""
     rng = random.Random(f"{seed}/{index}")
+    plot = PLOTS[int(rng.random() * len(PLOTS))]
     while True:
         t = Tale(rng)
-        t.pick(PLOTS)(t)
+        plot(t)
         text = t.text()
         if WORDS[0] <= len(text.split()) <= WORDS[1]:
             return text

@@ -1,6 +1,6 @@
 """Trains the story model: corpus, tokenizer, transformer, int8 file.
 
-    python train.py --work DIR             # everything, into DIR
+    python train.py --work DIR             # everything, with checkpoints in DIR; the same command goes on after a stop
     python train.py --work DIR --export    # the last checkpoint in DIR, into this folder
 
 1. `grammar.py` writes the corpus: story i is a function of (seed, i) only.
@@ -30,9 +30,9 @@ SEED = 2024
 VOCAB = 512
 SEQ_LEN = 512
 DIM, HIDDEN, LAYERS, HEADS, KV_HEADS = 128, 336, 5, 4, 2
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
 BLOCK = 64
-STEPS = 4000
+STEPS = 5000
 WARMUP = 100
 PEAK_RATE = 3e-3
 FINAL_RATE = 4e-5
@@ -48,7 +48,8 @@ FIRST_PIECE = 259
 
 # --- tokenizer ---------------------------------------------------------------------------------------------------------
 
-UNIT = re.compile(r" ?[A-Za-z']+| ?[^A-Za-z' ]+| ")
+UNIT = re.compile(r" ?[A-Za-z]+|'[a-z]+| ?[^A-Za-z ]+| ")
+NAME_WEIGHT = 4  # a name counts this often, so that each becomes one piece: a name is copied over and over
 
 
 class Tokenizer:
@@ -98,6 +99,9 @@ class Tokenizer:
         counts that choose the next piece are those of the encoder itself.
         """
         units = Counter(u for t in texts for u in UNIT.findall(" " + t))
+        for u in units:
+            if u.strip() in grammar.NAMES:
+                units[u] *= NAME_WEIGHT
         chars = Counter()
         for u, n in units.items():
             for c in u:
@@ -311,12 +315,25 @@ def held_out(params, tokenizer):
             return total / count
 
 
-def checkpoint(work, params, state):
+def checkpoint(work, params, moments, state):
+    """The parameters by name, the leaves of the optimizer's state by number, and the counters, in one file."""
+    import jax
     import numpy as np
 
-    np.savez(work / "checkpoint.tmp.npz", **{k: np.asarray(v) for k, v in params.items()})
-    (work / "state.json").write_text(json.dumps(state, indent=1))
+    arrays = {k: np.asarray(v) for k, v in params.items()}
+    arrays |= {f"moment{i}": np.asarray(v) for i, v in enumerate(jax.tree.leaves(moments))}
+    np.savez(work / "checkpoint.tmp.npz", state=json.dumps(state), **arrays)
     os.replace(work / "checkpoint.tmp.npz", work / "checkpoint.npz")
+
+
+def restore(work):
+    """(parameters, leaves of the optimizer's state, counters)."""
+    import numpy as np
+
+    arrays = dict(np.load(work / "checkpoint.npz"))
+    state = json.loads(str(arrays.pop("state")))
+    params = {name: arrays.pop(name) for name in NAMES}
+    return params, [arrays[f"moment{i}"] for i in range(len(arrays))], state
 
 
 def train(work, steps):
@@ -325,8 +342,9 @@ def train(work, steps):
     import optax
 
     begin = time.time()
-    tokenizer = Tokenizer.train((grammar.story(SEED, i) for i in range(TOKENIZER_STORIES)), VOCAB)
-    tokenizer.save(work / "story.tok")
+    if not (work / "story.tok").exists():
+        Tokenizer.train((grammar.story(SEED, i) for i in range(TOKENIZER_STORIES)), VOCAB).save(work / "story.tok")
+    tokenizer = Tokenizer.load(work / "story.tok")
     print(f"tokenizer {time.time() - begin:.0f} s", flush=True)
 
     params = {k: jnp.asarray(v) for k, v in initial(SEED).items()}
@@ -335,7 +353,7 @@ def train(work, steps):
     decay = {k: not k.startswith("rms") for k in params}
     adam = optax.chain(
         optax.clip_by_global_norm(1.0),
-        optax.adamw(rate, b1=0.9, b2=0.98, weight_decay=WEIGHT_DECAY, mask=decay),
+        optax.adamw(rate, b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, mask=decay),
     )
     moments = adam.init(params)
 
@@ -350,41 +368,43 @@ def train(work, steps):
         return optax.apply_updates(params, change), moments, loss
 
     stream = batches(tokenizer, 0)
-    begin = last_print = last_save = time.time()
-    recent, tokens, stories = deque(maxlen=100), 0, 0
-    for step in range(1, steps + 1):
+    recent, state = deque(maxlen=100), {"steps": 0, "stories": 0, "tokens": 0, "seconds": 0.0}
+    if (work / "checkpoint.npz").exists():
+        saved, leaves, state = restore(work)
+        params = {k: jnp.asarray(v) for k, v in saved.items()}
+        moments = jax.tree.unflatten(jax.tree.structure(moments), [jnp.asarray(v) for v in leaves])
+        for _ in range(state["steps"]):
+            next(stream)
+        print("going on after step", state["steps"], flush=True)
+    begin = time.time() - state["seconds"]
+    last_print = last_save = time.time()
+    for step in range(state["steps"] + 1, steps + 1):
         x, y = next(stream)
         params, moments, loss = update(params, moments, x, y)
         recent.append(float(loss))
-        tokens, stories = tokens + int((y != 0).sum()), stories + len(x)
         elapsed = time.time() - begin
         state = {
             "steps": step,
-            "of": steps,
-            "stories": stories,
-            "tokens": tokens,
+            "stories": state["stories"] + len(x),
+            "tokens": state["tokens"] + int((y != 0).sum()),
             "train_loss": sum(recent) / len(recent),
             "seconds": elapsed,
         }
-        if time.time() - last_print > 15 or step == steps:
+        if time.time() - last_print > 30 or step == steps:
             last_print = time.time()
-            eta = elapsed / step * (steps - step)
             print(
-                f"step {step}/{steps} loss {state['train_loss']:.4f} tokens {tokens / 1e6:.2f}M "
-                f"{tokens / elapsed:.0f}/s elapsed {elapsed:.0f} s ETA {eta:.0f} s",
+                f"step {step}/{steps} loss {state['train_loss']:.4f} tokens {state['tokens'] / 1e6:.2f}M "
+                f"{state['tokens'] / elapsed:.0f}/s elapsed {elapsed:.0f} s ETA {elapsed / step * (steps - step):.0f} s",
                 flush=True,
             )
-        if time.time() - last_save > 180 or step == steps:
+        if time.time() - last_save > 120 or step == steps:
             last_save = time.time()
-            checkpoint(work, params, state)
+            checkpoint(work, params, moments, state)
 
 
 def export(work, target):
     """Writes story.bin and story.tok and reports the losses before and after rounding."""
-    import numpy as np
-
-    params = dict(np.load(work / "checkpoint.npz"))
-    state = json.loads((work / "state.json").read_text())
+    params, _, state = restore(work)
     tokenizer = Tokenizer.load(work / "story.tok")
     save(params, target / "story.bin")
     tokenizer.save(target / "story.tok")
