@@ -224,7 +224,7 @@ mod tests {
         // K. C. Ng, "Argument reduction for huge arguments: good to the last bit", 1992: the f64
         // closest to a multiple of pi/2.
         let x = 6_381_956_970_095_103.0 * 2.0_f64.powi(797);
-        let distance = 4.687_165_924_254_627_6e-19;
+        let distance = 4.687_165_924_254_628e-19;
         let (quarter, high, low) = quarters(x);
         assert_eq!(quarter % 2.0, 1.0, "a multiple of pi/2 that is none of pi");
         let radians = (high.abs() + low) * core::f64::consts::FRAC_PI_2;
