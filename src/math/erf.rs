@@ -9,7 +9,7 @@ use crate::simd::Lanes;
 elementwise! {
     /// Writes the error function of each element.
     ///
-    /// Odd, zeros included; infinities give -1 and 1, NaN gives NaN. Error below 1 ULP.
+    /// Odd, zeros included; infinities give -1 and 1, NaN gives NaN. Error below 1.5 ULP.
     ///
     /// ```
     /// let mut y = [0.0_f32; 2];

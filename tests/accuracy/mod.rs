@@ -154,7 +154,7 @@ pub(crate) const TABLE: &[Row] = &[
     elementary("tanh", 1.5),
     elementary("sigmoid", 1.5),
     elementary("softplus", 1.5),
-    elementary("erf", 1.0),
+    elementary("erf", 1.5),
     elementary("erfc", 1.5),
 ];
 
