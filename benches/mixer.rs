@@ -1,4 +1,4 @@
-//! Decoding steps of attention beside the speed of memory: `cargo bench --bench mixer`.
+//! Decoding steps of attention beside the speed of memory: `cd benches && cargo bench --bench mixer`.
 //!
 //! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
 //! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
@@ -13,23 +13,13 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
 use suanzi::mixer::{Attention, Cache};
 use suanzi::storage::{F16, Stored};
+use suanzi_benches::uniform;
 
 const HEADS: usize = 32;
 const KV_HEADS: usize = 8;
 const DIM: usize = 128;
 /// The bytes that cold steps walk over.
 const COLD: usize = 256 << 20;
-
-fn random(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
 
 /// A number type of a cache, and how the roof reads it.
 trait Kept: Stored<f32> + Copy {
@@ -114,12 +104,12 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
     let elements = KV_HEADS * tokens * DIM;
     let bytes = 2 * elements * size_of::<W>();
     let copies = COLD.div_ceil(bytes);
-    let keys: Vec<W> = random(elements, 1).into_iter().map(W::keep).collect();
-    let values: Vec<W> = random(elements, 2).into_iter().map(W::keep).collect();
+    let keys: Vec<W> = uniform(elements, 1).into_iter().map(W::keep).collect();
+    let values: Vec<W> = uniform(elements, 2).into_iter().map(W::keep).collect();
     let caches: Vec<(Vec<W>, Vec<W>)> = (0..copies)
         .map(|_| (keys.clone(), values.clone()))
         .collect();
-    let query = random(HEADS * DIM, 3);
+    let query = uniform(HEADS * DIM, 3);
     let mut scratch = vec![0.0; attention.scratch_len(tokens)];
     let mut out = vec![0.0; HEADS * DIM];
     let mut want = vec![0.0; HEADS * DIM];

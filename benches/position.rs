@@ -1,6 +1,6 @@
 //! Rotary position encoding beside a plain scale-and-copy of the same bytes and the naive form.
 //!
-//! `cargo bench --bench position`; `SUANZI_LEVEL=Avx2` forces a level. Each answer is checked first.
+//! `cd benches && cargo bench --bench position`; `SUANZI_LEVEL=Avx2` forces a level. Each answer is checked first.
 
 use core::hint::black_box;
 

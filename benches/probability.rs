@@ -1,4 +1,4 @@
-//! Softmax, log-softmax and logsumexp beside their peers: `cargo bench --bench probability`.
+//! Softmax, log-softmax and logsumexp beside their peers: `cd benches && cargo bench --bench probability`.
 //!
 //! Every function's answer is checked before it is timed. Peers run in the same process: the naive
 //! three-pass form over `libm`, and rten-vecmath (on the widest instruction set that it finds).
@@ -10,22 +10,9 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use rten_simd::SimdOp;
 use suanzi::Cpu;
 use suanzi::probability::{LogSoftmax, LogSumExp, ProbabilityMap, Softmax};
+use suanzi_benches::logits;
 
 const LENGTHS: [usize; 5] = [128, 1024, 4096, 32_768, 128_256];
-
-/// Logits with standard deviation three.
-fn logits(n: usize) -> Vec<f32> {
-    let mut state = 11_u64;
-    let mut unit = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 24) as f32
-    };
-    (0..n)
-        .map(|_| 3.0 * ((0..12).map(|_| unit()).sum::<f32>() - 6.0))
-        .collect()
-}
 
 /// ln(sum exp(x)) in `f64`.
 fn reference(x: &[f32]) -> f64 {

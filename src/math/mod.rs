@@ -13,22 +13,30 @@ macro_rules! elementwise {
         ///
         /// [`Error::Length`](crate::Error::Length) if `out` is not as long as `x`.
         pub fn $name<T: crate::Scalar>(cpu: crate::Cpu, x: &[T], out: &mut [T]) -> Result<(), crate::Error> {
-            #[inline(always)]
-            fn kernel<S: crate::simd::Isa, T: crate::Scalar>($isa: S, x: &[T], out: &mut [T]) {
-                crate::simd::order::map::<T::Lanes<S>, _>($isa, (x, out), #[inline(always)] |$v, _| $lanes);
-            }
             crate::error::check_len(x.len(), out.len())?;
-            crate::cpu::dispatch!(cpu, isa => kernel::<_, T>(isa, x, out));
+            $in_place::map(cpu, Some(x), out);
             Ok(())
         }
 
         #[doc = concat!("Replaces each element by its [`", stringify!($name), "`].")]
         pub fn $in_place<T: crate::Scalar>(cpu: crate::Cpu, x: &mut [T]) {
-            #[inline(always)]
-            fn kernel<S: crate::simd::Isa, T: crate::Scalar>($isa: S, x: &mut [T]) {
-                crate::simd::order::map::<T::Lanes<S>, _>($isa, x, #[inline(always)] |$v, _| $lanes);
+            $in_place::map(cpu, None, x);
+        }
+
+        /// What both forms share.
+        mod $in_place {
+            use super::*;
+
+            /// Maps `x`, or `y` itself, into `y`.
+            #[inline(never)]
+            pub(super) fn map<T: crate::Scalar>(cpu: crate::Cpu, x: Option<&[T]>, y: &mut [T]) {
+                crate::cpu::dispatch!(cpu, isa => lanes(isa, x, y));
             }
-            crate::cpu::dispatch!(cpu, isa => kernel::<_, T>(isa, x));
+
+            #[inline(always)]
+            fn lanes<S: crate::simd::Isa, T: crate::Scalar>($isa: S, x: Option<&[T]>, y: &mut [T]) {
+                crate::simd::order::map::<T::Lanes<S>, _>($isa, (x, y), #[inline(always)] |$v, _| $lanes);
+            }
         }
     };
 }
@@ -156,7 +164,7 @@ fn two<S: Isa, T: Scalar>(
 ) {
     order::map::<T::Lanes<S>, _>(
         isa,
-        (x, first),
+        (Some(x), first),
         #[inline(always)]
         |v, at| {
             let (a, b) = lanes(v);

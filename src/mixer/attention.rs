@@ -3,10 +3,8 @@
 use super::kernel::{self, Group};
 use super::state::{Head, Stack, Tree, heads, part_len, parts};
 use super::{BLOCK, KeyValues};
-use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
-use crate::simd::Isa;
 use crate::{Cpu, Error, Parameter};
 
 /// Causal softmax attention: o = sum_j exp(s_j) v_j / sum_j exp(s_j) with s_j = scale * (q . k_j).
@@ -299,8 +297,60 @@ impl<T: Scalar> Attention<T> {
             return Err(Error::Length { expected, found });
         };
         let lse = lse.unwrap_or_default();
-        dispatch!(self.executor, isa => attend(isa, *self, query, memory, visible, scratch, out, lse));
+        self.walk(query, memory, visible, scratch, out, lse);
         Ok(())
+    }
+
+    /// Attends with the queries of consecutive tokens.
+    fn walk<C: KeyValues<T>>(
+        &self,
+        query: &[T],
+        memory: &C,
+        visible: Visible,
+        scratch: &mut [T],
+        out: &mut [T],
+        lse: &mut [T],
+    ) {
+        let group_heads = self.query_heads / self.kv_heads.max(1);
+        let (weights, storage) = scratch
+            .split_at_mut_checked(group_heads * BLOCK)
+            .unwrap_or_default();
+        let mut lse = lse.iter_mut();
+        // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+        let mut outs = out.chunks_exact_mut(self.out_len().max(1));
+        let tokens = query
+            .chunks_exact(self.query_len().max(1))
+            .zip(outs.by_ref());
+        for (token, (query, out)) in tokens.enumerate() {
+            let ranges = visible.later(token).ranges();
+            let groups = query.chunks_exact((group_heads * self.key_dim).max(1));
+            let mut outs = out.chunks_exact_mut((group_heads * self.value_dim).max(1));
+            for (kv_head, (query, out)) in groups.zip(outs.by_ref()).enumerate() {
+                let group = Group {
+                    query,
+                    heads: group_heads,
+                    key_dim: self.key_dim,
+                    value_dim: self.value_dim,
+                    scale: self.scale,
+                    kv_head,
+                };
+                let mut tree =
+                    Tree::resume(&mut *storage, group_heads, self.value_dim, Stack::rising());
+                for (from, to) in ranges {
+                    tree.fix();
+                    sum(self.executor, group, memory, from, to, weights, &mut tree);
+                }
+                let whole = heads(tree.whole(self.executor), self.value_dim);
+                for ((values, head), out) in whole.zip(out.chunks_exact_mut(self.value_dim.max(1)))
+                {
+                    let head = Head::read(head);
+                    head.divide(values, out);
+                    if let Some(lse) = lse.next() {
+                        *lse = head.log_sum_exp();
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -324,64 +374,9 @@ fn check_visible<T: Scalar, C: KeyValues<T>>(
     Ok(())
 }
 
-/// Attends with the queries of consecutive tokens.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one call behind the checks")]
-fn attend<S: Isa, T: Scalar, C: KeyValues<T>>(
-    isa: S,
-    shape: Attention<T>,
-    query: &[T],
-    memory: &C,
-    visible: Visible,
-    scratch: &mut [T],
-    out: &mut [T],
-    lse: &mut [T],
-) {
-    let group_heads = shape.query_heads / shape.kv_heads.max(1);
-    let (weights, storage) = scratch
-        .split_at_mut_checked(group_heads * BLOCK)
-        .unwrap_or_default();
-    let mut lse = lse.iter_mut();
-    // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
-    let mut outs = out.chunks_exact_mut(shape.out_len().max(1));
-    let tokens = query
-        .chunks_exact(shape.query_len().max(1))
-        .zip(outs.by_ref());
-    for (token, (query, out)) in tokens.enumerate() {
-        let ranges = visible.later(token).ranges();
-        let groups = query.chunks_exact((group_heads * shape.key_dim).max(1));
-        let mut outs = out.chunks_exact_mut((group_heads * shape.value_dim).max(1));
-        for (kv_head, (query, out)) in groups.zip(outs.by_ref()).enumerate() {
-            let group = Group {
-                query,
-                heads: group_heads,
-                key_dim: shape.key_dim,
-                value_dim: shape.value_dim,
-                scale: shape.scale,
-                kv_head,
-            };
-            let mut tree =
-                Tree::resume(&mut *storage, group_heads, shape.value_dim, Stack::rising());
-            for (from, to) in ranges {
-                tree.fix();
-                sum(isa, group, memory, from, to, weights, &mut tree);
-            }
-            let whole = heads(tree.whole(isa), shape.value_dim);
-            for ((values, head), out) in whole.zip(out.chunks_exact_mut(shape.value_dim.max(1))) {
-                let head = Head::read(head);
-                head.divide(values, out);
-                if let Some(lse) = lse.next() {
-                    *lse = head.log_sum_exp();
-                }
-            }
-        }
-    }
-}
-
 /// Adds the blocks of the positions `from..to` to a tree, in rising order.
-#[inline(always)]
-pub(super) fn sum<S: Isa, T: Scalar, C: KeyValues<T>>(
-    isa: S,
+fn sum<T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
     from: usize,
@@ -392,8 +387,8 @@ pub(super) fn sum<S: Isa, T: Scalar, C: KeyValues<T>>(
     let mut start = from;
     while start < to {
         let end = (start / BLOCK + 1).saturating_mul(BLOCK).min(to);
-        kernel::block(isa, group, memory, start, end, weights, tree.open());
-        tree.close(isa, start / BLOCK);
+        kernel::block(cpu, group, memory, start, end, weights, tree.open());
+        tree.close(cpu, start / BLOCK);
         start = end;
     }
 }

@@ -1,11 +1,15 @@
 //! The inner loops of attention: scores of a block, their weights, the weighted values.
+//!
+//! Each kernel is compiled once for each instruction set, and each of its loops stands in it once:
+//! heads and keys that a tile has too many repeat the last one, and their results are dropped.
 
 use super::BLOCK;
 use super::cache::{KeyValues, Rows, Run};
 use super::state::{HEADER, Head, Reference, heads_mut, padded};
+use crate::Cpu;
+use crate::cpu::dispatch;
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute;
-use crate::simd::order::{self, join_lanes};
+use crate::simd::dot::tile;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::storage::Stored;
 
@@ -24,9 +28,8 @@ pub(super) struct Group<'a, T> {
 /// Sums the keys `from..to`, at most [`BLOCK`] positions within one block, into a part.
 ///
 /// `weights` has [`BLOCK`] elements for each head of the group.
-#[inline(always)]
-pub(super) fn block<S: Isa, T: Scalar, C: KeyValues<T>>(
-    isa: S,
+pub(super) fn block<T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
     from: usize,
@@ -34,390 +37,259 @@ pub(super) fn block<S: Isa, T: Scalar, C: KeyValues<T>>(
     weights: &mut [T],
     part: &mut [T],
 ) {
-    let count = to - from;
+    runs(
+        group,
+        memory,
+        from,
+        to,
+        #[inline(always)]
+        |run, len, at| scores(cpu, group, run.keys, len, at, weights),
+    );
+    weigh(cpu, to - from, group.value_dim, weights, part);
+    runs(
+        group,
+        memory,
+        from,
+        to,
+        #[inline(always)]
+        |run, len, at| values(cpu, group.value_dim, run.values, len, at, weights, part),
+    );
+}
+
+/// Visits the runs of the positions `from..to`, newest first: `visit(run, len, at)` for `len`
+/// positions from the one that lies `at` behind `from`.
+#[inline(always)]
+fn runs<'m, T: Scalar, C: KeyValues<T>>(
+    group: Group<'_, T>,
+    memory: &'m C,
+    from: usize,
+    to: usize,
+    mut visit: impl FnMut(Run<'m, T, C::Element>, usize, usize),
+) {
     let mut end = to;
     while end > from {
         let run = memory.run(group.kv_head, from, end);
         let start = end.saturating_sub(run.len.max(1)).max(from);
-        scores(isa, group, run, end - start, start - from, weights);
-        end = start;
-    }
-    let heads = heads_mut(part, group.value_dim);
-    for ((values, head), weights) in heads.zip(weights.chunks_exact_mut(BLOCK)) {
-        values.fill(T::ZERO);
-        weigh(isa, weights.get_mut(..count).unwrap_or_default()).write(head);
-    }
-    let mut end = to;
-    while end > from {
-        let run = memory.run(group.kv_head, from, end);
-        let start = end.saturating_sub(run.len.max(1)).max(from);
-        values(isa, group, run, end - start, start - from, weights, part);
+        visit(run, end - start, start - from);
         end = start;
     }
 }
 
-/// Writes the scores of a run of `len` keys from column `at` of each row of `weights` on.
-#[inline(always)]
-fn scores<S: Isa, T: Scalar, W: Stored<T>>(
-    isa: S,
+/// Writes the scores of `len` keys from column `at` of each row of `weights` on.
+#[inline(never)]
+fn scores<T: Scalar, W: Stored<T>>(
+    cpu: Cpu,
     group: Group<'_, T>,
-    run: Run<'_, T, W>,
+    keys: Rows<'_, T, W>,
     len: usize,
     at: usize,
     weights: &mut [T],
 ) {
-    // Sixteen accumulators where registers are many, eight elsewhere.
-    if T::Lanes::<S>::LANES >= LANES {
-        score_heads::<S, T, W, 4>(isa, group, run, len, at, weights);
-    } else {
-        score_heads::<S, T, W, 2>(isa, group, run, len, at, weights);
-    }
+    dispatch!(cpu, isa => {
+        if group.heads == 1 {
+            score::<_, T, W, 1, 8>(isa, group, keys, len, at, weights);
+        } else {
+            score::<_, T, W, 2, 4>(isa, group, keys, len, at, weights);
+        }
+    });
 }
 
-/// Takes the heads of the group four at a time, then two, then one.
+/// Scores the keys in tiles of `HEADS` heads and `KEYS` keys.
 #[inline(always)]
-fn score_heads<S: Isa, T: Scalar, W: Stored<T>, const KEYS: usize>(
+fn score<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
     isa: S,
     group: Group<'_, T>,
-    run: Run<'_, T, W>,
+    rows: Rows<'_, T, W>,
     len: usize,
     at: usize,
     weights: &mut [T],
-) {
-    let mut head = 0;
-    while head + 4 <= group.heads {
-        score_tiles::<S, T, W, 4, KEYS>(isa, group, run, len, at, weights, head);
-        head += 4;
-    }
-    if head + 2 <= group.heads {
-        score_tiles::<S, T, W, 2, KEYS>(isa, group, run, len, at, weights, head);
-        head += 2;
-    }
-    if head < group.heads {
-        score_tiles::<S, T, W, 1, KEYS>(isa, group, run, len, at, weights, head);
-    }
-}
-
-/// Scores `HEADS` heads against the run, `KEYS` keys at a time.
-#[inline(always)]
-fn score_tiles<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
-    isa: S,
-    group: Group<'_, T>,
-    run: Run<'_, T, W>,
-    len: usize,
-    at: usize,
-    weights: &mut [T],
-    head: usize,
 ) {
     let dim = group.key_dim;
-    let query = group.query.get(head * dim..).unwrap_or_default();
-    let mut queries = [&[][..]; HEADS];
-    for (q, x) in queries.iter_mut().zip(query.chunks_exact(dim.max(1))) {
-        *q = x;
-    }
-    let rows = run.keys;
-    let mut i = 0;
-    while i + KEYS <= len {
+    let mut key = 0;
+    while key < len {
         let mut keys = [&[][..]; KEYS];
         for (k, x) in keys.iter_mut().enumerate() {
-            *x = vector(rows, i + k, dim);
+            *x = vector(rows.data, rows.stride, (key + k).min(len - 1), dim);
         }
-        let dots = tile::<T::Lanes<S>, W, HEADS, KEYS>(isa, queries, keys);
-        for (k, dots) in dots.iter().enumerate() {
-            let column = weights.get_mut(head * BLOCK + at + i + k..);
-            put(group.scale, rows, i + k, dots, column.unwrap_or_default());
-        }
-        i += KEYS;
-    }
-    while i < len {
-        let [dots] = tile::<T::Lanes<S>, W, HEADS, 1>(isa, queries, [vector(rows, i, dim)]);
-        let column = weights.get_mut(head * BLOCK + at + i..);
-        put(group.scale, rows, i, &dots, column.unwrap_or_default());
-        i += 1;
-    }
-}
-
-/// Returns vector `i`.
-#[inline(always)]
-fn vector<'a, T, W>(rows: Rows<'a, T, W>, i: usize, dim: usize) -> &'a [W] {
-    let data = rows.data.get(i * rows.stride..).unwrap_or_default();
-    data.get(..dim).unwrap_or_default()
-}
-
-/// Scales the dot products of key `i` with the queries and writes a column of scores.
-#[inline(always)]
-fn put<T: Scalar, W>(scale: T, rows: Rows<'_, T, W>, i: usize, dots: &[T], column: &mut [T]) {
-    let own = if rows.scales.is_empty() {
-        T::ONE
-    } else {
-        let own = rows.scales.get(i * rows.scale_stride);
-        own.copied().unwrap_or(T::NAN)
-    };
-    for (&dot, score) in dots.iter().zip(column.iter_mut().step_by(BLOCK)) {
-        *score = scale * (own * dot);
-    }
-}
-
-/// Returns the dot product of a query and a key.
-#[inline(always)]
-pub(super) fn dot<V: Lanes, W: Stored<V::Element>>(
-    isa: V::Isa,
-    query: &[V::Element],
-    key: &[W],
-) -> V::Element {
-    let [[dot]] = tile::<V, W, 1, 1>(isa, [query], [key]);
-    dot
-}
-
-/// Returns the dot products of each query with each key, in the order of `simd/dot.rs`.
-#[inline(always)]
-fn tile<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const KEYS: usize>(
-    isa: V::Isa,
-    queries: [&[V::Element]; HEADS],
-    keys: [&[W]; KEYS],
-) -> [[V::Element; HEADS]; KEYS] {
-    let zero = V::splat(isa, V::Element::ZERO);
-    let mut lanes = [[[V::Element::ZERO; LANES]; HEADS]; KEYS];
-    let dim = queries.first().map_or(0, |q| q.len());
-    let whole = dim / LANES;
-    let mut lane = 0;
-    while lane < LANES {
-        let mut sums = [[zero; HEADS]; KEYS];
-        for chunk in 0..whole {
-            let at = chunk * LANES + lane;
-            let q = queries.map(
-                #[inline(always)]
-                |q| V::load(isa, q.get(at..).unwrap_or_default()),
-            );
-            for (sums, key) in sums.iter_mut().zip(&keys) {
-                let k: V = W::load(isa, key.get(at..).unwrap_or_default());
-                for (sum, &q) in sums.iter_mut().zip(&q) {
-                    *sum = q.mul_add(k, *sum);
+        let mut head = 0;
+        while head < group.heads {
+            let mut queries = [&[][..]; HEADS];
+            for (h, x) in queries.iter_mut().enumerate() {
+                *x = vector(group.query, dim, (head + h).min(group.heads - 1), dim);
+            }
+            let dots = tile::<T::Lanes<S>, W, HEADS, KEYS>(isa, queries, keys, dim);
+            for (k, dots) in dots.chunks_exact(HEADS).take(len - key).enumerate() {
+                let own = own_scale(rows, key + k);
+                for (h, &dot) in dots.iter().take(group.heads - head).enumerate() {
+                    if let Some(to) = weights.get_mut((head + h) * BLOCK + at + key + k) {
+                        *to = group.scale * (own * dot);
+                    }
                 }
             }
+            head += HEADS;
         }
-        if dim % LANES != 0 {
-            let at = whole * LANES;
-            let q = queries.map(
-                #[inline(always)]
-                |q| rest::<V, _>(isa, q, at, lane, |x| x),
-            );
-            for (sums, key) in sums.iter_mut().zip(&keys) {
-                let k: V = rest::<V, W>(isa, key, at, lane, W::widen);
-                for (sum, &q) in sums.iter_mut().zip(&q) {
-                    *sum = q.mul_add(k, *sum);
-                }
-            }
-        }
-        for (lanes, sums) in lanes.iter_mut().zip(&sums) {
-            for (lanes, sum) in lanes.iter_mut().zip(sums) {
-                sum.store(lanes.get_mut(lane..).unwrap_or_default());
-            }
-        }
-        lane += V::LANES;
+        key += KEYS;
     }
-    lanes.map(
-        #[inline(always)]
-        |lanes| lanes.map(join_lanes),
-    )
 }
 
-/// Loads lanes `lane..` of the incomplete group of sixteen that starts at `at`; zeros beyond it.
+/// Returns vector `i` of `dim` elements.
 #[inline(always)]
-fn rest<V: Lanes, W: Copy>(
-    isa: V::Isa,
-    x: &[W],
-    at: usize,
-    lane: usize,
-    widen: impl Fn(W) -> V::Element,
-) -> V {
-    let mut buffer = [V::Element::ZERO; LANES];
-    for (to, &x) in buffer.iter_mut().zip(x.get(at..).unwrap_or_default()) {
-        *to = widen(x);
-    }
-    V::load(isa, buffer.get(lane..).unwrap_or_default())
+fn vector<X>(data: &[X], stride: usize, i: usize, dim: usize) -> &[X] {
+    let x = data.get(i * stride..).unwrap_or_default();
+    x.get(..dim).unwrap_or_default()
 }
 
-/// Turns scores, oldest key first, into weights; returns their reference and their sum.
+/// Returns the scale of vector `i`.
 #[inline(always)]
-pub(super) fn weigh<S: Isa, T: Scalar>(isa: S, scores: &mut [T]) -> Head<T> {
-    let max = order::max::<T::Lanes<S>, _>(
-        isa,
-        &*scores,
-        #[inline(always)]
-        |v, _| v,
-    );
-    if max == T::NEG_INFINITY {
-        return nothing(scores);
+fn own_scale<T: Scalar, W>(rows: Rows<'_, T, W>, i: usize) -> T {
+    if rows.scales.is_empty() {
+        return T::ONE;
+    }
+    let own = rows.scales.get(i * rows.scale_stride);
+    own.copied().unwrap_or(T::NAN)
+}
+
+/// Turns the first `count` scores of each head into weights; opens the head's part with their
+/// reference and no sum.
+#[inline(never)]
+fn weigh<T: Scalar>(cpu: Cpu, count: usize, dim: usize, weights: &mut [T], part: &mut [T]) {
+    dispatch!(cpu, isa => {
+        for ((values, head), weights) in heads_mut(part, dim).zip(weights.chunks_exact_mut(BLOCK)) {
+            values.fill(T::ZERO);
+            let reference = weigh_head(isa, count, weights);
+            Head { reference, sum: T::ZERO }.write(head);
+        }
+    });
+}
+
+/// Turns one head's scores into weights, returns their reference.
+#[inline(always)]
+fn weigh_head<S: Isa, T: Scalar>(isa: S, count: usize, scores: &mut [T]) -> Reference<T> {
+    let lanes = T::Lanes::<S>::LANES;
+    let masked = T::Lanes::<S>::splat(isa, T::NEG_INFINITY);
+    for score in scores
+        .iter_mut()
+        .take(count.next_multiple_of(lanes))
+        .skip(count)
+    {
+        *score = T::NEG_INFINITY;
+    }
+    let vectors = count.div_ceil(lanes);
+    let mut max = masked;
+    for v in scores.chunks_exact(lanes).take(vectors) {
+        max = T::Lanes::<S>::load(isa, v).max(max);
+    }
+    let mut stored = [T::NEG_INFINITY; LANES];
+    max.store(&mut stored);
+    let mut max = T::NEG_INFINITY;
+    for &lane in stored.iter().take(lanes) {
+        max = if max > lane { max } else { lane };
     }
     let reference = Reference::of(max);
     let exp = reference.exp::<T::Lanes<S>>(isa);
-    let center = T::Lanes::<S>::splat(isa, reference.center);
-    let [zero, masked] = [T::ZERO, T::NEG_INFINITY].map(
+    let [zero, center] = [T::ZERO, reference.center].map(
         #[inline(always)]
         |c| T::Lanes::<S>::splat(isa, c),
     );
-    order::map::<T::Lanes<S>, _>(
-        isa,
-        &mut *scores,
-        #[inline(always)]
-        |v, _| Lanes::select(v.eq(masked), zero, exp.of(isa, v - center)),
-    );
-    let mut sum = T::ZERO;
-    for &p in scores.iter().rev() {
-        sum = sum + p;
+    let mut nan = false;
+    for v in scores.chunks_exact_mut(lanes).take(vectors) {
+        let score = T::Lanes::<S>::load(isa, v);
+        let p = exp.of(isa, score - center);
+        nan |= T::Lanes::<S>::any(score.is_nan());
+        T::Lanes::<S>::select(score.eq(masked), zero, p).store(v);
     }
-    Head { reference, sum }
+    if nan {
+        return Reference::of(T::NAN);
+    }
+    reference
 }
 
-/// Weighs a block whose greatest score is minus infinity, unless there are NaN beside.
-#[cold]
-#[inline(never)]
-fn nothing<T: Scalar>(scores: &mut [T]) -> Head<T> {
-    if scores.iter().all(|s| s == s) {
-        scores.fill(T::ZERO);
-        return Head::NONE;
-    }
-    scores.fill(T::NAN);
-    Head {
-        reference: Reference::of(T::NAN),
-        sum: T::NAN,
-    }
-}
-
-/// Rows of values that are visited together, so that accumulators stay in registers meanwhile.
+/// Rows of values that are visited together, so that an accumulator is loaded once for all of them.
 const TOGETHER: usize = 8;
 
-/// Adds the weighted values of a run of `len` positions to the accumulators, newest first.
-#[inline(always)]
-fn values<S: Isa, T: Scalar, W: Stored<T>>(
-    isa: S,
-    group: Group<'_, T>,
-    run: Run<'_, T, W>,
+/// Adds the weighted values of `len` positions, and their weights, to each head, newest first.
+#[inline(never)]
+fn values<T: Scalar, W: Stored<T>>(
+    cpu: Cpu,
+    dim: usize,
+    rows: Rows<'_, T, W>,
     len: usize,
     at: usize,
     weights: &mut [T],
-    acc: &mut [T],
+    part: &mut [T],
 ) {
-    let rows = run.values;
-    if !rows.scales.is_empty() {
-        for weights in weights.chunks_exact_mut(BLOCK) {
-            let weights = weights.get_mut(at..at + len).unwrap_or_default();
-            let scales = rows.scales.iter().step_by(rows.scale_stride.max(1));
-            for (p, &scale) in weights.iter_mut().zip(scales) {
-                *p = *p * scale;
-            }
+    dispatch!(cpu, isa => {
+        let mut end = len;
+        while end >= TOGETHER {
+            end -= TOGETHER;
+            weighted::<_, T, W, TOGETHER>(isa, dim, rows, end, at, weights, part);
         }
-    }
-    let width = padded(group.value_dim) + HEADER;
-    let mut end = len;
-    while end > 0 {
-        let start = end.saturating_sub(TOGETHER);
-        let data = rows.data.get(start * rows.stride..).unwrap_or_default();
-        let columns = at + start..at + end;
-        let mut head = 0;
-        while head + 4 <= group.heads {
-            let w = row_of::<T, 4>(weights, head, BLOCK, columns.clone());
-            let acc = acc.get_mut(head * width..).unwrap_or_default();
-            weighted::<S, T, W, 4>(isa, w, data, rows.stride, group.value_dim, acc);
-            head += 4;
+        while end > 0 {
+            end -= 1;
+            weighted::<_, T, W, 1>(isa, dim, rows, end, at, weights, part);
         }
-        if head + 2 <= group.heads {
-            let w = row_of::<T, 2>(weights, head, BLOCK, columns.clone());
-            let acc = acc.get_mut(head * width..).unwrap_or_default();
-            weighted::<S, T, W, 2>(isa, w, data, rows.stride, group.value_dim, acc);
-            head += 2;
-        }
-        if head < group.heads {
-            let w = row_of::<T, 1>(weights, head, BLOCK, columns.clone());
-            let acc = acc.get_mut(head * width..).unwrap_or_default();
-            weighted::<S, T, W, 1>(isa, w, data, rows.stride, group.value_dim, acc);
-        }
-        end = start;
-    }
+    });
 }
 
-/// Returns the columns of consecutive rows.
+/// Adds `ROWS` weighted values from position `first` of the run on, the last one first.
 #[inline(always)]
-fn row_of<T, const N: usize>(
-    x: &[T],
-    first: usize,
-    stride: usize,
-    columns: core::ops::Range<usize>,
-) -> [&[T]; N] {
-    let mut rows = [&[][..]; N];
-    for (i, row) in rows.iter_mut().enumerate() {
-        let x = x.get((first + i) * stride..).unwrap_or_default();
-        *row = x.get(columns.clone()).unwrap_or_default();
-    }
-    rows
-}
-
-/// Adds `sum_i weights[h][i] * row_i` to the accumulator of each head, the last row first.
-#[inline(always)]
-fn weighted<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize>(
+fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
     isa: S,
-    weights: [&[T]; HEADS],
-    data: &[W],
-    stride: usize,
     dim: usize,
-    acc: &mut [T],
-) {
-    let n = T::Lanes::<S>::LANES;
-    let mut at = 0;
-    while at + 2 * n <= dim {
-        stripe::<T::Lanes<S>, W, HEADS, 2>(isa, weights, data, stride, dim, at, acc);
-        at += 2 * n;
-    }
-    while at < dim {
-        stripe::<T::Lanes<S>, W, HEADS, 1>(isa, weights, data, stride, dim, at, acc);
-        at += n;
-    }
-}
-
-/// Takes the elements from `at` on, `VECTORS` native vectors of them.
-#[inline(always)]
-fn stripe<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const VECTORS: usize>(
-    isa: V::Isa,
-    weights: [&[V::Element]; HEADS],
-    data: &[W],
-    stride: usize,
-    dim: usize,
+    rows: Rows<'_, T, W>,
+    first: usize,
     at: usize,
-    acc: &mut [V::Element],
+    weights: &mut [T],
+    part: &mut [T],
 ) {
     let width = padded(dim) + HEADER;
-    let whole = at + VECTORS * V::LANES <= dim;
-    let mut sums = [[V::splat(isa, V::Element::ZERO); VECTORS]; HEADS];
-    for (sums, acc) in sums.iter_mut().zip(acc.chunks_exact(width.max(1))) {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = V::load(isa, acc.get(at + i * V::LANES..).unwrap_or_default());
+    // Weights first: their sum is a chain of additions that the columns below do not wait for.
+    for (weights, (_, head)) in weights.chunks_exact_mut(BLOCK).zip(heads_mut(part, dim)) {
+        let weights = weights.get_mut(at + first..).unwrap_or_default();
+        let Some(weights) = weights.first_chunk_mut::<ROWS>() else {
+            return;
+        };
+        let [.., sum] = head;
+        for (row, p) in weights.iter_mut().enumerate().rev() {
+            *sum = *sum + *p;
+            *p = *p * own_scale(rows, first + row);
         }
     }
-    let count = weights.first().map_or(0, |w| w.len());
-    for row in (0..count).rev() {
-        let x = data.get(row * stride..).unwrap_or_default();
-        let x = x.get(..dim).unwrap_or_default();
-        let mut v = [V::splat(isa, V::Element::ZERO); VECTORS];
-        for (i, v) in v.iter_mut().enumerate() {
-            let at = at + i * V::LANES;
-            *v = if whole {
-                W::load(isa, x.get(at..).unwrap_or_default())
-            } else {
-                rest::<V, W>(isa, x, at, 0, W::widen)
-            };
+    let mut data = [&[][..]; ROWS];
+    for (row, x) in data.iter_mut().enumerate() {
+        *x = vector(rows.data, rows.stride, first + row, dim);
+    }
+    let mut column = 0;
+    while column < dim {
+        let mut v = [T::Lanes::<S>::splat(isa, T::ZERO); ROWS];
+        for (v, x) in v.iter_mut().zip(data) {
+            *v = load(isa, x.get(column..).unwrap_or_default());
         }
-        for (sums, weights) in sums.iter_mut().zip(&weights) {
-            let p = weights.get(row).copied().unwrap_or(V::Element::NAN);
-            let p = V::splat(isa, p);
-            for (sum, &v) in sums.iter_mut().zip(&v) {
-                *sum = p.mul_add(v, *sum);
+        let heads = weights
+            .chunks_exact(BLOCK)
+            .zip(part.chunks_exact_mut(width.max(1)));
+        for (weights, part) in heads {
+            let acc = part.get_mut(column..).unwrap_or_default();
+            let mut sum = T::Lanes::<S>::load(isa, acc);
+            let weights = weights.get(at + first..).unwrap_or_default();
+            for (&p, &v) in weights.iter().take(ROWS).zip(&v).rev() {
+                sum = T::Lanes::<S>::splat(isa, p).mul_add(v, sum);
             }
+            sum.store(acc);
         }
+        column += T::Lanes::<S>::LANES;
     }
-    for (sums, acc) in sums.iter().zip(acc.chunks_exact_mut(width.max(1))) {
-        for (i, sum) in sums.iter().enumerate() {
-            sum.store(acc.get_mut(at + i * V::LANES..).unwrap_or_default());
-        }
+}
+
+/// Loads a vector, with zeros beyond the end.
+#[inline(always)]
+fn load<V: Lanes, W: Stored<V::Element>>(isa: V::Isa, x: &[W]) -> V {
+    if x.len() >= V::LANES {
+        return W::load(isa, x);
     }
+    let mut buffer = [W::default(); LANES];
+    for (to, &x) in buffer.iter_mut().zip(x) {
+        *to = x;
+    }
+    W::load(isa, &buffer)
 }

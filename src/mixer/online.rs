@@ -1,13 +1,11 @@
 //! The online softmax: attention's state as a recurrence of constant size.
 
 use super::Merge;
-use super::state::{
-    HEADER, Head, Reference, clear, heads, heads_mut, join, number, padded, part_len,
-};
+use super::state::{HEADER, Head, Reference, clear, heads, heads_mut, join, number, part_len};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
-use crate::simd::{Isa, Lanes, One};
+use crate::simd::{Isa, LANES, Lanes, One};
 use crate::{Cpu, Error, Parameter};
 
 /// The state of softmax attention after some keys, for a group of query heads that share them.
@@ -76,7 +74,7 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
         if heads == 0 {
             return Err(Error::Domain(Parameter::Heads));
         }
-        let fits = dim.checked_next_multiple_of(crate::simd::LANES);
+        let fits = dim.checked_next_multiple_of(LANES);
         let fits = fits.and_then(|dim| dim.checked_add(HEADER));
         if dim == 0 || fits.and_then(|dim| dim.checked_mul(heads)).is_none() {
             return Err(Error::Domain(Parameter::HeadDim));
@@ -107,7 +105,7 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
         check_len(self.heads, scores.len())?;
         check_len(self.dim, value.len())?;
         let part = self.storage.as_mut();
-        dispatch!(self.cpu, isa => push(isa, part, self.dim, scores, value));
+        push(self.cpu, part, self.dim, scores, value);
         Ok(())
     }
 
@@ -119,7 +117,7 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
     pub fn push_sink(&mut self, scores: &[T]) -> Result<(), Error> {
         check_len(self.heads, scores.len())?;
         let part = self.storage.as_mut();
-        dispatch!(self.cpu, isa => push(isa, part, self.dim, scores, &[]));
+        push(self.cpu, part, self.dim, scores, &[]);
         Ok(())
     }
 
@@ -161,52 +159,45 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Merge for OnlineSoftmax<T, S> {
         check_len(self.heads, later.heads)?;
         check_len(self.dim, later.dim)?;
         let part = self.storage.as_mut();
-        dispatch!(self.cpu, isa => join(isa, part, later.storage.as_ref(), self.dim));
+        join(self.cpu, part, later.storage.as_ref(), self.dim);
         Ok(())
     }
 }
 
 /// Adds one key to a part: a score for each head and one value, or none.
-#[inline(always)]
-pub(super) fn push<S: Isa, T: Scalar>(
-    isa: S,
-    part: &mut [T],
-    dim: usize,
-    scores: &[T],
-    value: &[T],
-) {
-    let n = T::Lanes::<S>::LANES;
+#[inline(never)]
+pub(super) fn push<T: Scalar>(cpu: Cpu, part: &mut [T], dim: usize, scores: &[T], value: &[T]) {
     for ((values, numbers), &score) in heads_mut(part, dim).zip(scores) {
         let head = Head::read(numbers);
         let (reference, f, _) = head.reference.join(Reference::of(score));
         let p = weight(reference, score);
-        Head {
-            reference,
-            sum: head.sum * f + p,
-        }
-        .write(numbers);
-        let [f, p] = [f, p].map(
+        let sum = head.sum * f + p;
+        Head { reference, sum }.write(numbers);
+        dispatch!(cpu, isa => add_weighted(isa, values, f, p, value));
+    }
+}
+
+/// Writes x * f + p * value over x, whose length is a multiple of sixteen; a missing element of the
+/// value is zero.
+#[inline(always)]
+fn add_weighted<S: Isa, T: Scalar>(isa: S, x: &mut [T], f: T, p: T, value: &[T]) {
+    let [f, p] = [f, p].map(
+        #[inline(always)]
+        |x| T::Lanes::<S>::splat(isa, x),
+    );
+    let mut rest = value;
+    for x in x.chunks_exact_mut(T::Lanes::<S>::LANES) {
+        let mut last = [T::ZERO; LANES];
+        let (v, after) = rest.split_at_checked(x.len()).unwrap_or_else(
             #[inline(always)]
-            |x| T::Lanes::<S>::splat(isa, x),
+            || {
+                last.iter_mut().zip(rest).for_each(|(to, &v)| *to = v);
+                (&last, &[])
+            },
         );
-        let whole = value.len() / n * n;
-        for (values, v) in values.chunks_exact_mut(n).zip(value.chunks_exact(n)) {
-            let v = T::Lanes::<S>::load(isa, v);
-            p.mul_add(v, T::Lanes::<S>::load(isa, values) * f)
-                .store(values);
-        }
-        if whole < padded(dim) {
-            let mut rest = [T::ZERO; crate::simd::LANES];
-            for (to, &v) in rest.iter_mut().zip(value.get(whole..).unwrap_or_default()) {
-                *to = v;
-            }
-            let values = values.get_mut(whole..).unwrap_or_default();
-            for (values, v) in values.chunks_exact_mut(n).zip(rest.chunks_exact(n)) {
-                let v = T::Lanes::<S>::load(isa, v);
-                p.mul_add(v, T::Lanes::<S>::load(isa, values) * f)
-                    .store(values);
-            }
-        }
+        let scaled = T::Lanes::<S>::load(isa, x) * f;
+        p.mul_add(T::Lanes::<S>::load(isa, v), scaled).store(x);
+        rest = after;
     }
 }
 

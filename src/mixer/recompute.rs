@@ -1,6 +1,5 @@
 //! Attention in constant memory: every key is computed again from the tokens.
 
-use super::kernel::dot;
 use super::online::push;
 use super::state::{Head, Stack, Tree, clear, heads, part_len, parts};
 use super::{Attention, BLOCK};
@@ -8,6 +7,7 @@ use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
+use crate::simd::dot::row_dots;
 use crate::storage::Stored;
 use crate::{Cpu, Error};
 
@@ -222,13 +222,13 @@ impl<T: Scalar + Stored<T>> Scan<'_, T> {
                     top.copy_from_slice(hidden);
                 }
                 model.key_value(layer, frame.next, hidden, keys, values);
-                dispatch!(a.executor, isa => step(isa, a, frame, query, keys, values, scores, parts));
+                step(a, frame, query, keys, values, scores, parts);
                 if frame.next > 0 {
                     frame.next -= 1;
                     position = frame.next;
                     break layer;
                 }
-                dispatch!(a.executor, isa => whole(isa, a, frame, parts, attended));
+                whole(a, frame, parts, attended);
                 hidden.copy_from_slice(top);
                 model.finish(layer, frame.target, attended, hidden);
                 layer += 1;
@@ -243,10 +243,7 @@ fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
 }
 
 /// Pushes the keys and values of position `frame.next`.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one call behind the checks")]
-fn step<S: Isa, T: Scalar + Stored<T>>(
-    isa: S,
+fn step<T: Scalar + Stored<T>>(
     a: Attention<T>,
     frame: &mut Frame,
     query: &[T],
@@ -256,15 +253,7 @@ fn step<S: Isa, T: Scalar + Stored<T>>(
     storage: &mut [T],
 ) {
     let group = a.query_heads / a.kv_heads.max(1);
-    for (h, (score, q)) in scores
-        .iter_mut()
-        .zip(query.chunks_exact(a.key_dim.max(1)))
-        .enumerate()
-    {
-        let key = keys.get(h / group.max(1) * a.key_dim..).unwrap_or_default();
-        let key = key.get(..a.key_dim).unwrap_or_default();
-        *score = a.scale * dot::<T::Lanes<S>, T>(isa, q, key);
-    }
+    score(a, query, keys, scores);
     let mut tree = Tree::resume(storage, a.query_heads, a.value_dim, frame.parts);
     let part = tree.open();
     if frame.next == frame.target || frame.next % BLOCK == BLOCK - 1 {
@@ -273,25 +262,50 @@ fn step<S: Isa, T: Scalar + Stored<T>>(
     let parts = part.chunks_exact_mut(part_len(group, a.value_dim).max(1));
     let values = values.chunks_exact(a.value_dim.max(1));
     for ((part, value), scores) in parts.zip(values).zip(scores.chunks_exact(group.max(1))) {
-        push(isa, part, a.value_dim, scores, value);
+        push(a.executor, part, a.value_dim, scores, value);
     }
     if frame.next.is_multiple_of(BLOCK) {
-        tree.close(isa, frame.next / BLOCK);
+        tree.close(a.executor, frame.next / BLOCK);
     }
     frame.parts = tree.suspend();
 }
 
-/// Writes the attention's output of a finished scan.
+/// Writes the score of each query head with the key of its group.
+#[inline(never)]
+fn score<T: Scalar + Stored<T>>(a: Attention<T>, query: &[T], keys: &[T], scores: &mut [T]) {
+    let group = a.query_heads / a.kv_heads.max(1);
+    let queries = query.chunks_exact((group * a.key_dim).max(1));
+    let keys = keys.chunks_exact(a.key_dim.max(1));
+    dispatch!(a.executor, isa => {
+        let scores = scores.chunks_exact_mut(group.max(1));
+        for ((key, queries), scores) in keys.zip(queries).zip(scores) {
+            dots(isa, key, queries, a.scale, scores);
+        }
+    });
+}
+
+/// Writes the scaled dot products of a key with the queries of a group.
 #[inline(always)]
-fn whole<S: Isa, T: Scalar>(
-    isa: S,
-    a: Attention<T>,
-    frame: &Frame,
-    storage: &mut [T],
-    out: &mut [T],
-) {
+fn dots<S: Isa, T: Scalar + Stored<T>>(isa: S, key: &[T], queries: &[T], scale: T, out: &mut [T]) {
+    let mut out = out.iter_mut();
+    row_dots::<T::Lanes<S>, T>(
+        isa,
+        key,
+        queries,
+        key.len(),
+        #[inline(always)]
+        |_, dot| {
+            if let Some(score) = out.next() {
+                *score = scale * dot;
+            }
+        },
+    );
+}
+
+/// Writes the attention's output of a finished scan.
+fn whole<T: Scalar>(a: Attention<T>, frame: &Frame, storage: &mut [T], out: &mut [T]) {
     let mut tree = Tree::resume(storage, a.query_heads, a.value_dim, frame.parts);
-    let whole = heads(tree.whole(isa), a.value_dim);
+    let whole = heads(tree.whole(a.executor), a.value_dim);
     for ((values, head), out) in whole.zip(out.chunks_exact_mut(a.value_dim.max(1))) {
         Head::read(head).divide(values, out);
     }

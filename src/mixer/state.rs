@@ -3,6 +3,8 @@
 //! A part holds, for each of a group of query heads, a center c, an exponent N, the sum of weights
 //! and the weighted sum of values, both in units of exp(c) 2^N. No key at all is N = -inf and zeros.
 
+use crate::Cpu;
+use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
@@ -205,14 +207,14 @@ pub(super) fn clear<T: Scalar>(part: &mut [T], dim: usize) {
 }
 
 /// Joins another part into one of the same shape.
-#[inline(always)]
-pub(super) fn join<S: Isa, T: Scalar>(isa: S, part: &mut [T], other: &[T], dim: usize) {
+#[inline(never)]
+pub(super) fn join<T: Scalar>(cpu: Cpu, part: &mut [T], other: &[T], dim: usize) {
     for ((values, a), (others, b)) in heads_mut(part, dim).zip(heads(other, dim)) {
         let (x, y) = (Head::read(a), Head::read(b));
         let (reference, f, g) = x.reference.join(y.reference);
         let sum = x.sum * f + y.sum * g;
         Head { reference, sum }.write(a);
-        add_scaled(isa, values, f, others, g);
+        dispatch!(cpu, isa => add_scaled(isa, values, f, others, g));
     }
 }
 
@@ -285,7 +287,6 @@ pub(super) const fn parts(blocks: usize) -> usize {
 
 impl<'a, T: Scalar> Tree<'a, T> {
     /// Returns the tree whose parts lie in `storage`.
-    #[inline(always)]
     pub(super) fn resume(storage: &'a mut [T], heads: usize, dim: usize, stack: Stack) -> Self {
         Self {
             storage,
@@ -296,13 +297,11 @@ impl<'a, T: Scalar> Tree<'a, T> {
     }
 
     /// Returns what [`Tree::resume`] needs besides the storage.
-    #[inline(always)]
     pub(super) fn suspend(self) -> Stack {
         self.stack
     }
 
     /// Returns part `i`.
-    #[inline(always)]
     fn part(&mut self, i: usize) -> &mut [T] {
         let len = part_len(self.heads, self.dim);
         let storage = self.storage.get_mut(i * len..).unwrap_or_default();
@@ -310,21 +309,19 @@ impl<'a, T: Scalar> Tree<'a, T> {
     }
 
     /// Returns the part in which the next block is summed, as it was left.
-    #[inline(always)]
     pub(super) fn open(&mut self) -> &mut [T] {
         self.part(self.stack.count)
     }
 
     /// Keeps what was summed in the open part as the block with this number.
-    #[inline(always)]
-    pub(super) fn close<S: Isa>(&mut self, isa: S, block: usize) {
+    pub(super) fn close(&mut self, cpu: Cpu, block: usize) {
         let mut block = block;
         let mut height = 0;
         while self.stack.count > self.stack.fixed
             && block & 1 == self.stack.parity
             && self.stack.heights.get(self.stack.count - 1) == Some(&height)
         {
-            self.join_into(isa, self.stack.count - 1, self.stack.count);
+            self.join_into(cpu, self.stack.count - 1, self.stack.count);
             self.stack.count -= 1;
             block >>= 1;
             height += 1;
@@ -336,25 +333,23 @@ impl<'a, T: Scalar> Tree<'a, T> {
     }
 
     /// Keeps the parts so far apart from those of the next stretch.
-    #[inline(always)]
     pub(super) fn fix(&mut self) {
         self.stack.fixed = self.stack.count;
     }
 
     /// Joins everything, newest first, and returns the whole.
-    #[inline(always)]
-    pub(super) fn whole<S: Isa>(&mut self, isa: S) -> &mut [T] {
+    pub(super) fn whole(&mut self, cpu: Cpu) -> &mut [T] {
         if self.stack.count == 0 {
             let dim = self.dim;
             clear(self.part(0), dim);
         }
         if self.stack.parity == 1 {
             for newer in (1..self.stack.count).rev() {
-                self.join_into(isa, newer - 1, newer);
+                self.join_into(cpu, newer - 1, newer);
             }
         } else {
             for older in 1..self.stack.count {
-                self.join_into(isa, 0, older);
+                self.join_into(cpu, 0, older);
             }
         }
         self.stack.count = 1;
@@ -362,8 +357,7 @@ impl<'a, T: Scalar> Tree<'a, T> {
     }
 
     /// Joins part `from` into part `to`, which lies before it.
-    #[inline(always)]
-    fn join_into<S: Isa>(&mut self, isa: S, to: usize, from: usize) {
+    fn join_into(&mut self, cpu: Cpu, to: usize, from: usize) {
         let len = part_len(self.heads, self.dim);
         let (low, high) = self
             .storage
@@ -371,6 +365,6 @@ impl<'a, T: Scalar> Tree<'a, T> {
             .unwrap_or_default();
         let low = low.get_mut(to * len..).unwrap_or_default();
         let low = low.get_mut(..len).unwrap_or_default();
-        join(isa, low, high.get(..len).unwrap_or_default(), self.dim);
+        join(cpu, low, high.get(..len).unwrap_or_default(), self.dim);
     }
 }

@@ -97,7 +97,7 @@ impl<T: Scalar> Softmax<'_, T> {
             for i in 0..rows.count {
                 let row = x.get_mut(i * rows.row_stride..).unwrap_or_default();
                 let logits = self.logits.row(i * rows.len, rows.len);
-                scored(isa, logits, None, &mut Strided { x: row, stride: rows.stride, len: rows.len });
+                normalize(isa, logits, None, &mut Strided { x: row, stride: rows.stride, len: rows.len });
             }
         });
         Ok(())
@@ -164,12 +164,7 @@ stored!(F16 Bf16);
 
 /// Maps a row of scores that are the logits themselves or not.
 #[inline(always)]
-fn scored<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(
-    isa: S,
-    logits: Logits<'_, T>,
-    x: Option<&[T]>,
-    y: &mut Y,
-) {
+fn scored<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, x: Option<&[T]>, y: &mut [T]) {
     if logits.is_raw() {
         normalize::<S, T, _, _>(isa, Raw, x, y);
     } else {
@@ -177,36 +172,26 @@ fn scored<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(
     }
 }
 
-/// A row that can be passed over again and again, in place.
+/// A row that can be passed over again and again.
 trait Row<T: Scalar> {
-    /// Reads and writes the row.
-    fn stream(&mut self) -> impl Stream<T>;
-    /// Reads another row and writes this one.
-    fn from(&mut self, x: &[T]) -> impl Stream<T>;
+    /// Writes the row; reads `x` instead, where it is given and the row allows that.
+    fn stream(&mut self, x: Option<&[T]>) -> impl Stream<T>;
 }
 
 impl<T: Scalar> Row<T> for [T] {
     #[inline(always)]
-    fn stream(&mut self) -> impl Stream<T> {
-        self
-    }
-    #[inline(always)]
-    fn from(&mut self, x: &[T]) -> impl Stream<T> {
+    fn stream(&mut self, x: Option<&[T]>) -> impl Stream<T> {
         (x, self)
     }
 }
 
 impl<T: Scalar> Row<T> for Strided<'_, T> {
     #[inline(always)]
-    fn stream(&mut self) -> impl Stream<T> {
+    fn stream(&mut self, _: Option<&[T]>) -> impl Stream<T> {
         Strided {
             x: &mut *self.x,
             ..*self
         }
-    }
-    #[inline(always)]
-    fn from(&mut self, _: &[T]) -> impl Stream<T> {
-        self.stream()
     }
 }
 
@@ -219,75 +204,35 @@ where
     L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
     Y: Row<T> + ?Sized,
 {
-    // One lane copies first: a second body of the loops costs it more flash than the copy time.
     let mut x = x;
-    if T::Lanes::<S>::LANES == 1
-        && let Some(x) = x.take()
-    {
+    let max = order::max::<T::Lanes<S>, _>(
+        isa,
+        y.stream(x),
+        #[inline(always)]
+        |v, at| score.of(isa, v, at).0,
+    );
+    let exp = ScaledExp::<T::Lanes<S>>::new(isa, max);
+    let finite = max > T::NEG_INFINITY && max < T::INFINITY;
+    if !finite || (exact::<S, T, L>() && exp.center != T::ZERO) {
+        // A row far from zero moves to its maximum; the rare others are copied.
+        let center = if finite { exp.center } else { T::ZERO };
+        let center = T::Lanes::<S>::splat(isa, center);
         order::map::<T::Lanes<S>, _>(
             isa,
-            y.from(x),
+            y.stream(x.take()),
             #[inline(always)]
-            |v, _| v,
+            |v, _| v - center,
         );
     }
-    let max = match x {
-        Some(x) => order::max::<T::Lanes<S>, _>(
-            isa,
-            x,
-            #[inline(always)]
-            |v, at| score.of(isa, v, at).0,
-        ),
-        None => order::max::<T::Lanes<S>, _>(
-            isa,
-            y.stream(),
-            #[inline(always)]
-            |v, at| score.of(isa, v, at).0,
-        ),
-    };
-    if !(max > T::NEG_INFINITY && max < T::INFINITY) {
-        if let Some(x) = x {
-            order::map::<T::Lanes<S>, _>(
-                isa,
-                y.from(x),
-                #[inline(always)]
-                |v, _| v,
-            );
-        }
+    if !finite {
         return share(score, y);
     }
-    let exp = ScaledExp::<T::Lanes<S>>::new(isa, max);
-    let center = T::Lanes::<S>::splat(isa, exp.center);
-    if exact::<S, T, L>() && exp.center != T::ZERO {
-        match x.take() {
-            Some(x) => order::map::<T::Lanes<S>, _>(
-                isa,
-                y.from(x),
-                #[inline(always)]
-                |v, _| v - center,
-            ),
-            None => order::map::<T::Lanes<S>, _>(
-                isa,
-                y.stream(),
-                #[inline(always)]
-                |v, _| v - center,
-            ),
-        }
-    }
-    let sum = match x {
-        Some(x) => order::map_sum::<T::Lanes<S>, _>(
-            isa,
-            y.from(x),
-            #[inline(always)]
-            |v, at| term::<S, T, L>(isa, score, exp, v, at),
-        ),
-        None => order::map_sum::<T::Lanes<S>, _>(
-            isa,
-            y.stream(),
-            #[inline(always)]
-            |v, at| term::<S, T, L>(isa, score, exp, v, at),
-        ),
-    };
+    let sum = order::map_sum::<T::Lanes<S>, _>(
+        isa,
+        y.stream(x),
+        #[inline(always)]
+        |v, at| term::<S, T, L>(isa, score, exp, v, at),
+    );
     // A NaN among the scores arrives here as a NaN sum.
     let factor = if sum > T::ZERO { T::ONE / sum } else { T::NAN };
     scale(isa, y, factor);
@@ -322,7 +267,7 @@ const fn exact<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> bool {
 fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
     let [zero, one, infinity, nan] =
         [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, y.stream(), |v, at| {
+    let count = order::map_sum::<T::Lanes<One>, _>(One, y.stream(None), |v, at| {
         let s = score.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)
@@ -344,21 +289,14 @@ fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &m
 #[inline(always)]
 fn scale<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(isa: S, y: &mut Y, factor: T) {
     let factors = T::Lanes::<S>::splat(isa, factor);
-    if factor > T::ZERO {
-        order::map::<T::Lanes<S>, _>(
-            isa,
-            y.stream(),
-            #[inline(always)]
-            |v, _| v * factors,
-        );
-    } else {
-        order::map::<T::Lanes<S>, _>(
-            isa,
-            y.stream(),
-            #[inline(always)]
-            |_, _| factors,
-        );
-    }
+    let nan = T::Lanes::<S>::splat(isa, T::NAN);
+    let lost = factors.is_nan();
+    order::map::<T::Lanes<S>, _>(
+        isa,
+        y.stream(None),
+        #[inline(always)]
+        |v, _| Lanes::select(lost, nan, v * factors),
+    );
 }
 
 /// Maps a row that is kept in a narrower type: the exponential is evaluated twice, since its first
@@ -386,7 +324,7 @@ fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: Logits<'_, f32>, y: &mut [W]) 
     let factors = S::F32::splat(isa, factor);
     order::map::<S::F32, _>(
         isa,
-        y.stream(),
+        y.stream(None),
         #[inline(always)]
         |v, at| {
             if factor > 0.0 {
@@ -400,11 +338,7 @@ fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: Logits<'_, f32>, y: &mut [W]) 
 
 impl<W: Stored<f32>> Row<f32> for Widened<'_, W> {
     #[inline(always)]
-    fn stream(&mut self) -> impl Stream<f32> {
+    fn stream(&mut self, _: Option<&[f32]>) -> impl Stream<f32> {
         Widened(&mut *self.0)
-    }
-    #[inline(always)]
-    fn from(&mut self, _: &[f32]) -> impl Stream<f32> {
-        self.stream()
     }
 }

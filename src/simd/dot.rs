@@ -1,14 +1,21 @@
 //! Dot products in the portable order: the inner loop of matrix-vector products and of attention.
 //!
 //! Lane j of sixteen adds the products of elements j, j + 16, j + 32, ... one after the other, from
-//! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero. Several rows
-//! at once share the loads of the vector and hide the latency of the additions: as many as the
-//! registers hold the sums of, so that the number changes the speed and never the bits.
+//! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero. Eight dot
+//! products are computed at once, so that their chains of additions hide each other's latency.
 
-use super::order::join;
+use core::{array, slice};
+
 use super::{LANES, Lanes};
 use crate::scalar::sealed::Compute;
 use crate::storage::Stored;
+
+/// Dot products that are computed at once.
+pub(crate) const DOTS: usize = 8;
+
+/// Elements of each vector that are visited together, a multiple of sixteen: few enough that what
+/// one native vector leaves of a line of memory is still near for the next.
+const PIECE: usize = 512;
 
 /// Calls `each(i, dot)` with the dot product of `x` and row i, for every row of a matrix; the rows
 /// have the length of `x` and start `stride` elements apart.
@@ -18,145 +25,174 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
     x: &[V::Element],
     matrix: &[W],
     stride: usize,
-    each: impl FnMut(usize, V::Element),
-) {
-    match V::LANES {
-        1 => blocks::<V, W, 1>(isa, x, matrix, stride, each),
-        16 => blocks::<V, W, 8>(isa, x, matrix, stride, each),
-        // Four lanes keep four vectors of sums a row: sixteen registers hold two rows.
-        4 if !cfg!(target_arch = "aarch64") => blocks::<V, W, 2>(isa, x, matrix, stride, each),
-        2 if !cfg!(target_arch = "aarch64") => blocks::<V, W, 1>(isa, x, matrix, stride, each),
-        _ => blocks::<V, W, 4>(isa, x, matrix, stride, each),
-    }
-}
-
-/// [`row_dots`] with `ROWS` rows at once.
-#[inline(always)]
-fn blocks<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
-    isa: V::Isa,
-    x: &[V::Element],
-    matrix: &[W],
-    stride: usize,
     mut each: impl FnMut(usize, V::Element),
 ) {
-    let mut i = 0;
-    let mut rest = matrix;
-    if ROWS > 1 {
-        while let Some((block, after)) = rest.split_at_checked(ROWS * stride) {
-            if block.is_empty() {
-                break;
-            }
-            let rows = core::array::from_fn(
-                #[inline(always)]
-                |r| block.get(r * stride..).unwrap_or_default(),
-            );
-            for sum in dots::<V, W, ROWS>(isa, x, rows) {
-                each(i, sum);
-                i += 1;
-            }
-            rest = after;
+    let mut first = 0;
+    for block in matrix.chunks((DOTS * stride).max(1)) {
+        let count = block.len() / stride.max(1);
+        // Rows that are missing in the last block repeat its last one.
+        let rows = array::from_fn(
+            #[inline(always)]
+            |r| {
+                let at = r.min(count.saturating_sub(1)) * stride;
+                block.get(at..).unwrap_or_default()
+            },
+        );
+        let dots = tile::<V, W, 1, DOTS>(isa, [x], rows, x.len());
+        for (r, dot) in dots.into_iter().take(count).enumerate() {
+            each(first + r, dot);
         }
-    }
-    for row in rest.chunks(stride.max(1)) {
-        if row.len() < x.len() {
-            break;
-        }
-        let [sum] = dots::<V, W, 1>(isa, x, [row]);
-        each(i, sum);
-        i += 1;
+        first += count;
     }
 }
 
-/// Returns the dot products of `x` with the start of each of `rows`; rows shorter than `x` count as
-/// zero.
+/// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`
+/// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a vector is shorter.
 #[inline(always)]
-pub(crate) fn dots<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
+pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
-    x: &[V::Element],
+    x: [&[V::Element]; XS],
     rows: [&[W]; ROWS],
-) -> [V::Element; ROWS] {
-    let zero = V::splat(isa, V::Element::ZERO);
-    let mut sums = [[zero; LANES]; ROWS];
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    let n = chunks.len();
-    let rows = rows.map(
-        #[inline(always)]
-        |row| {
-            let (chunks, rest) = row.split_at_checked(n * LANES).unwrap_or_default();
-            (chunks.as_chunks::<LANES>().0, rest)
-        },
-    );
-    for (c, chunk) in chunks.iter().enumerate() {
-        for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
-            let Some(w) = row.get(c) else { break };
-            add::<V, W>(isa, sum, chunk, w);
-        }
-    }
-    if !tail.is_empty() {
-        if V::LANES == 1 {
-            for (sum, (_, rest)) in sums.iter_mut().zip(&rows) {
-                for ((sum, &x), w) in sum.iter_mut().zip(tail).zip(*rest) {
-                    *sum = V::splat(isa, x).mul_add(V::splat(isa, w.widen()), *sum);
-                }
-            }
+    len: usize,
+) -> [V::Element; DOTS] {
+    let mut sums = [[V::splat(isa, V::Element::ZERO); LANES]; DOTS];
+    let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
+        return [V::Element::NAN; DOTS];
+    };
+    let whole = len - len % LANES;
+    let mut at = 0;
+    while at < len {
+        let (mut x_end, mut rows_end) = (
+            [[V::Element::ZERO; LANES]; XS],
+            [[W::default(); LANES]; ROWS],
+        );
+        let end = (at + PIECE).min(whole);
+        if at < end {
+            let (Some(x), Some(rows)) = (pieces(x, at, end), pieces(rows, at, end)) else {
+                break;
+            };
+            add::<V, W, XS, ROWS>(isa, chunks(x), chunks(rows), &mut sums);
+            at = end;
         } else {
-            let x = padded(
-                tail,
-                #[inline(always)]
-                |&x| x,
-            );
-            for (sum, (_, rest)) in sums.iter_mut().zip(&rows) {
-                let w = padded(
-                    rest.get(..tail.len()).unwrap_or_default(),
-                    #[inline(always)]
-                    |w| w.widen(),
-                );
-                let mut lane = 0;
-                for sum in sum.iter_mut().take(LANES / V::LANES) {
-                    let x = V::load(isa, x.get(lane..).unwrap_or_default());
-                    *sum = x.mul_add(V::load(isa, w.get(lane..).unwrap_or_default()), *sum);
-                    lane += V::LANES;
-                }
-            }
+            copy(&mut x_end, x, at);
+            copy(&mut rows_end, rows, at);
+            let x = x_end.each_ref().map(slice::from_ref);
+            let rows = rows_end.each_ref().map(slice::from_ref);
+            add::<V, W, XS, ROWS>(isa, x, rows, &mut sums);
+            at = len;
         }
     }
-    sums.map(
+    join(sums)
+}
+
+/// Returns the elements `from..to` of each vector, if all have them.
+#[inline(always)]
+fn pieces<X, const N: usize>(x: [&[X]; N], from: usize, to: usize) -> Option<[&[X]; N]> {
+    let mut pieces = x;
+    for x in &mut pieces {
+        *x = x.get(from..to)?;
+    }
+    Some(pieces)
+}
+
+/// Returns each vector as chunks of sixteen.
+#[inline(always)]
+fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
+    x.map(
         #[inline(always)]
-        |sum| join(sum),
+        |x| x.as_chunks().0,
     )
 }
 
-/// Adds sixteen products to the sums of one row.
+/// Copies what follows `from` of each vector, fewer than sixteen elements.
 #[inline(always)]
-fn add<V: Lanes, W: Stored<V::Element>>(
+fn copy<X: Copy, const N: usize>(to: &mut [[X; LANES]; N], x: [&[X]; N], from: usize) {
+    for (to, x) in to.iter_mut().zip(x) {
+        for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
+            *to = x;
+        }
+    }
+}
+
+/// Adds the products of all chunks to the sums.
+#[inline(always)]
+fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
-    sum: &mut [V; LANES],
-    x: &[V::Element; LANES],
-    w: &[W; LANES],
+    x: [&[[V::Element; LANES]]; XS],
+    rows: [&[[W; LANES]]; ROWS],
+    sums: &mut [[V; LANES]; DOTS],
 ) {
+    let count = x.first().map_or(0, |x| x.len());
+    let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
+        return;
+    };
     let mut lane = 0;
-    for sum in sum.iter_mut().take(LANES / V::LANES) {
-        let v = V::load(isa, x.get(lane..).unwrap_or_default());
-        let w: V = W::load(isa, w.get(lane..).unwrap_or_default());
-        *sum = v.mul_add(w, *sum);
+    let mut columns = 0..LANES / V::LANES;
+    while let Some(column) = columns.next() {
+        let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
+        for (acc, sums) in acc.iter_mut().zip(&*sums) {
+            *acc = sums[column];
+        }
+        for c in 0..count {
+            let mut v = [V::splat(isa, V::Element::ZERO); XS];
+            for (v, x) in v.iter_mut().zip(x) {
+                *v = V::load(isa, x[c].get(lane..).unwrap_or_default());
+            }
+            for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
+                let w: V = W::load(isa, row[c].get(lane..).unwrap_or_default());
+                for (acc, &v) in acc.iter_mut().zip(&v) {
+                    *acc = v.mul_add(w, *acc);
+                }
+            }
+        }
+        for (acc, sums) in acc.iter().zip(&mut *sums) {
+            sums[column] = *acc;
+        }
         lane += V::LANES;
     }
 }
 
-/// Widens fewer than sixteen elements and fills up with zeros, four elements at a time.
+/// Joins the sixteen lanes of each of eight sums: lane j takes j + 8, then j + 4, j + 2, j + 1.
+///
+/// Vectors add until one is left of each sum; then two sums interleave, so that the lower and the
+/// upper half of both add at once, and so on until the lanes or the pairs are used up.
 #[inline(always)]
-fn padded<W, T: Compute>(from: &[W], widen: impl Fn(&W) -> T) -> [T; LANES] {
-    let mut padded = [T::ZERO; LANES];
-    let (to, _) = padded.as_chunks_mut::<4>();
-    let (from, from_rest) = from.as_chunks::<4>();
-    let mut to = to.iter_mut();
-    for (from, to) in from.iter().zip(&mut to) {
-        for (from, to) in from.iter().zip(to) {
-            *to = widen(from);
+fn join<V: Lanes>(mut sums: [[V; LANES]; DOTS]) -> [V::Element; DOTS] {
+    let mut half = LANES / V::LANES / 2;
+    while half > 0 {
+        for sum in &mut sums {
+            for i in 0..half {
+                sum[i] = sum[i] + sum[i + half];
+            }
+        }
+        half /= 2;
+    }
+    let mut v = sums.map(
+        #[inline(always)]
+        |[v, ..]| v,
+    );
+    let (mut count, mut lanes) = (DOTS, V::LANES);
+    while count > 1 && lanes > 1 {
+        count /= 2;
+        lanes /= 2;
+        for i in 0..count {
+            let (low, high) = v[i].interleave(v[i + count]);
+            v[i] = low + high;
         }
     }
-    for (from, to) in from_rest.iter().zip(to.flatten()) {
-        *to = widen(from);
+    let mut dots = [V::Element::ZERO; DOTS];
+    for (i, v) in v.iter().take(count).enumerate() {
+        let mut stored = [V::Element::ZERO; LANES];
+        v.store(&mut stored);
+        if lanes > 1 {
+            let (low, high) = stored.split_at_mut(DOTS);
+            for (low, &mut high) in low.iter_mut().zip(high) {
+                *low = *low + high;
+            }
+        }
+        for (dot, &stored) in dots.iter_mut().skip(i).step_by(count).zip(&stored) {
+            *dot = stored;
+        }
     }
-    padded
+    dots
 }

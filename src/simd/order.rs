@@ -201,16 +201,6 @@ fn carry<V: Lanes>(sum: &mut V, error: &mut V, term: V) {
     *sum = s;
 }
 
-/// Joins the sixteen lanes as a tree.
-#[inline(always)]
-pub(super) fn join<V: Lanes>(vectors: [V; LANES]) -> V::Element {
-    let mut lanes = [V::Element::ZERO; LANES];
-    for (v, to) in vectors.iter().zip(lanes.chunks_mut(V::LANES)) {
-        v.store(to);
-    }
-    join_lanes(lanes)
-}
-
 /// Joins the sixteen lanes and what their sums have lost.
 #[inline(always)]
 fn join_with_errors<V: Lanes>(vectors: [V; LANES], errors: [V; LANES]) -> V::Element {
@@ -240,18 +230,4 @@ fn join_with_errors<V: Lanes>(vectors: [V; LANES], errors: [V; LANES]) -> V::Ele
         half /= 2;
     }
     sums[0] + lost[0]
-}
-
-/// Joins sixteen stored lanes as a tree.
-#[inline(always)]
-pub(crate) fn join_lanes<T: Compute + core::ops::Add<Output = T>>(mut lanes: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (l, h) in low.iter_mut().zip(high) {
-            *l = *l + *h;
-        }
-        half /= 2;
-    }
-    lanes[0]
 }

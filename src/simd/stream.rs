@@ -105,20 +105,28 @@ impl<T: Scalar> Tail<T> for &mut [T] {
     }
 }
 
-/// Reads one slice and writes another; the shorter one gives the length.
-impl<T: Scalar> Stream<T> for (&[T], &mut [T]) {
+/// Reads one slice and writes another of the same length, or maps the other in place.
+impl<T: Scalar> Stream<T> for (Option<&[T]>, &mut [T]) {
     #[inline(always)]
     fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
-        let (from, from_tail) = self.0.as_chunks::<GROUP>();
+        let (from, from_tail) = match self.0.map(<[T]>::as_chunks::<GROUP>) {
+            Some((from, tail)) => (from, Some(tail)),
+            None => (&[][..], None),
+        };
         let (to, to_tail) = self.1.as_chunks_mut::<GROUP>();
-        (from.iter().zip(to), (from_tail, to_tail))
+        let groups = to.iter_mut().enumerate().map(
+            #[inline(always)]
+            |(i, to)| (from.get(i), to),
+        );
+        (groups, (from_tail, to_tail))
     }
 }
 
-impl<T: Scalar> Rows<T> for (&[T; GROUP], &mut [T; GROUP]) {
+impl<T: Scalar> Rows<T> for (Option<&[T; GROUP]>, &mut [T; GROUP]) {
     #[inline(always)]
     fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
-        self.0.load(isa, at)
+        let from: &[T; GROUP] = self.0.unwrap_or(self.1);
+        from.load(isa, at)
     }
     #[inline(always)]
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
@@ -126,14 +134,14 @@ impl<T: Scalar> Rows<T> for (&[T; GROUP], &mut [T; GROUP]) {
     }
 }
 
-impl<T: Scalar> Tail<T> for (&[T], &mut [T]) {
+impl<T: Scalar> Tail<T> for (Option<&[T]>, &mut [T]) {
     #[inline(always)]
     fn len(&self) -> usize {
-        Tail::len(&self.0)
+        self.1.len()
     }
     #[inline(always)]
     fn take(&self, buffer: &mut [T; GROUP]) {
-        self.0.take(buffer);
+        self.0.unwrap_or(self.1).take(buffer);
     }
     #[inline(always)]
     fn put(self, buffer: &[T; GROUP]) {
