@@ -26,6 +26,8 @@ pub(crate) mod sealed {
 
     /// Conversion to and from the compute type.
     pub trait Widen<T: Scalar>: Copy {
+        /// Whether a load costs more than reading memory.
+        const WIDENS: bool;
         /// Returns the exact value.
         fn widen(self) -> T;
         /// Returns the nearest value of this type, ties to even; `i8` saturates and maps NaN to zero.
@@ -38,6 +40,7 @@ pub(crate) mod sealed {
 macro_rules! same {
     ($t:ident) => {
         impl sealed::Widen<$t> for $t {
+            const WIDENS: bool = false;
             #[inline(always)]
             fn widen(self) -> $t {
                 self
@@ -59,6 +62,7 @@ same!(f64);
 macro_rules! widened {
     ($t:ident, $widen:expr, $narrow:expr) => {
         impl sealed::Widen<f32> for $t {
+            const WIDENS: bool = true;
             #[inline(always)]
             fn widen(self) -> f32 {
                 $widen(self)

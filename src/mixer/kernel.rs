@@ -9,7 +9,7 @@ use super::state::{HEADER, Head, Reference, heads_mut, padded};
 use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::scalar::Scalar;
-use crate::simd::dot::tile;
+use crate::simd::dot::{copy, tile};
 use crate::simd::{Isa, LANES, Lanes};
 use crate::storage::Stored;
 
@@ -86,10 +86,11 @@ fn scores<T: Scalar, W: Stored<T>>(
     weights: &mut [T],
 ) {
     dispatch!(cpu, isa => {
-        if group.heads == 1 {
-            score::<_, T, W, 1, 8>(isa, group, keys, len, at, weights);
+        // What is dear to load serves several heads at once.
+        if W::WIDENS {
+            score::<_, T, W, 4, 2>(isa, group, keys, len, at, weights);
         } else {
-            score::<_, T, W, 2, 4>(isa, group, keys, len, at, weights);
+            score::<_, T, W, 1, 8>(isa, group, keys, len, at, weights);
         }
     });
 }
@@ -262,8 +263,16 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
     let mut column = 0;
     while column < dim {
         let mut v = [T::Lanes::<S>::splat(isa, T::ZERO); ROWS];
-        for (v, x) in v.iter_mut().zip(data) {
-            *v = load(isa, x.get(column..).unwrap_or_default());
+        if column + T::Lanes::<S>::LANES <= dim {
+            for (v, x) in v.iter_mut().zip(data) {
+                *v = W::load(isa, x.get(column..).unwrap_or_default());
+            }
+        } else {
+            let mut rest = [[W::default(); LANES]; ROWS];
+            copy(&mut rest, data, column);
+            for (v, x) in v.iter_mut().zip(&rest) {
+                *v = W::load(isa, x);
+            }
         }
         let heads = weights
             .chunks_exact(BLOCK)
@@ -279,17 +288,4 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
         }
         column += T::Lanes::<S>::LANES;
     }
-}
-
-/// Loads a vector, with zeros beyond the end.
-#[inline(always)]
-fn load<V: Lanes, W: Stored<V::Element>>(isa: V::Isa, x: &[W]) -> V {
-    if x.len() >= V::LANES {
-        return W::load(isa, x);
-    }
-    let mut buffer = [W::default(); LANES];
-    for (to, &x) in buffer.iter_mut().zip(x) {
-        *to = x;
-    }
-    W::load(isa, &buffer)
 }

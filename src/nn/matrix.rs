@@ -131,7 +131,7 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
     pub fn multiply(&self, x: &[T], y: &mut [T]) -> Result<(), Error> {
         check_len(self.columns, x.len())?;
         check_len(self.rows, y.len())?;
-        dispatch!(self.cpu, isa => product(isa, self, x, y, #[inline(always)] |y, wx| *y = wx));
+        self.product(x, y, false);
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
     pub fn multiply_add(&self, x: &[T], y: &mut [T]) -> Result<(), Error> {
         check_len(self.columns, x.len())?;
         check_len(self.rows, y.len())?;
-        dispatch!(self.cpu, isa => product(isa, self, x, y, #[inline(always)] |y, wx| *y = *y + wx));
+        self.product(x, y, true);
         Ok(())
     }
 
@@ -158,36 +158,37 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
         dispatch!(self.cpu, isa => transposed(isa, self, x, y));
         Ok(())
     }
+
+    /// Writes W x to y, or adds it.
+    #[inline(never)]
+    fn product(&self, x: &[T], y: &mut [T], add: bool) {
+        dispatch!(self.cpu, isa => product(isa, self, x, y, add));
+    }
 }
 
-/// Puts each element of W x into y.
+/// Writes W x to y, or adds it.
 #[inline(always)]
 fn product<S: Isa, T: Scalar, W: Stored<T>>(
     isa: S,
     matrix: &Matrix<'_, W, T>,
     x: &[T],
     y: &mut [T],
-    put: impl Fn(&mut T, T),
+    add: bool,
 ) {
-    let mut y = y.iter_mut();
-    let mut scales = matrix.scales.iter();
     row_dots::<T::Lanes<S>, W>(
         isa,
         x,
         matrix.weights,
         matrix.columns,
         #[inline(always)]
-        |_, dot| {
-            if let Some(y) = y.next() {
-                put(
-                    y,
-                    scales.next().map_or(
-                        dot,
-                        #[inline(always)]
-                        |&scale| dot * scale,
-                    ),
-                );
-                *y = canonical(*y);
+        |i, dot| {
+            let scaled = matrix.scales.get(i).map_or(
+                dot,
+                #[inline(always)]
+                |&scale| dot * scale,
+            );
+            if let Some(y) = y.get_mut(i) {
+                *y = canonical(if add { *y + scaled } else { scaled });
             }
         },
     );

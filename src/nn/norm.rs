@@ -123,6 +123,7 @@ fn normalize_rows<S: Isa, T: Scalar>(isa: S, epsilon: T, x: &mut [T], gain: &[T]
 fn factor<S: Isa, T: Scalar>(isa: S, epsilon: T, x: &[T]) -> T {
     let sum = order::map_sum::<T::Lanes<S>, _>(
         isa,
+        order::Body::Light,
         x,
         #[inline(always)]
         |v, _| v * v,

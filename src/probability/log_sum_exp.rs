@@ -7,6 +7,7 @@ use crate::error::check_len;
 use crate::math::exp::ScaledExp;
 use crate::math::twofold::two_sum;
 use crate::scalar::Scalar;
+use crate::simd::order::Body;
 use crate::simd::{Isa, Lanes, One, order};
 use crate::{Cpu, Error};
 
@@ -121,8 +122,14 @@ where
     T: Scalar,
     L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
 {
+    let body = if <L as Score<T::Lanes<S>>>::EXACT {
+        Body::Light
+    } else {
+        Body::Heavy
+    };
     let max = order::max::<T::Lanes<S>, _>(
         isa,
+        body,
         x,
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
@@ -134,6 +141,7 @@ where
     let center = T::Lanes::<S>::splat(isa, exp.center);
     let sum = order::map_sum::<T::Lanes<S>, _>(
         isa,
+        body,
         x,
         #[inline(always)]
         |v, at| {
@@ -180,7 +188,7 @@ pub(super) fn logarithm<T: Scalar>(center: T, exponent: T, sum: T) -> LogSum<T> 
 fn extreme<T: Scalar, L: Score<T::Lanes<One>>>(score: L, x: &[T]) -> LogSum<T> {
     let [zero, one, infinity, nan] =
         [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, x, |v, at| {
+    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, x, |v, at| {
         let s = score.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)

@@ -5,6 +5,7 @@ use super::{Logits, ProbabilityMap, Rows, check_out, check_rows};
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
 use crate::scalar::Scalar;
+use crate::simd::order::Body;
 use crate::simd::stream::{Stream, Strided, Widened};
 use crate::simd::{Isa, Lanes, One, order};
 use crate::storage::{Bf16, F16, Stored};
@@ -207,6 +208,7 @@ where
     let mut x = x;
     let max = order::max::<T::Lanes<S>, _>(
         isa,
+        body::<S, T, L>(),
         y.stream(x),
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
@@ -229,6 +231,7 @@ where
     }
     let sum = order::map_sum::<T::Lanes<S>, _>(
         isa,
+        body::<S, T, L>(),
         y.stream(x),
         #[inline(always)]
         |v, at| term::<S, T, L>(isa, score, exp, v, at),
@@ -255,6 +258,12 @@ fn term<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>(
     exp.of_sum(isa, score - T::Lanes::<S>::splat(isa, exp.center), low)
 }
 
+/// Returns how the loops over scores are compiled.
+#[inline(always)]
+const fn body<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> Body {
+    if L::EXACT { Body::Light } else { Body::Heavy }
+}
+
 /// Returns whether scores are exact.
 #[inline(always)]
 const fn exact<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> bool {
@@ -267,7 +276,7 @@ const fn exact<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> bool {
 fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
     let [zero, one, infinity, nan] =
         [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, y.stream(None), |v, at| {
+    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, y.stream(None), |v, at| {
         let s = score.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)
@@ -306,6 +315,7 @@ fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: Logits<'_, f32>, y: &mut [W]) 
     let mut y = Widened(y);
     let max = order::max::<S::F32, _>(
         isa,
+        Body::Heavy,
         y.reading(),
         #[inline(always)]
         |v, at| logits.of(isa, v, at).0,
@@ -316,6 +326,7 @@ fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: Logits<'_, f32>, y: &mut [W]) 
     let exp = ScaledExp::<S::F32>::new(isa, max);
     let sum = order::map_sum::<S::F32, _>(
         isa,
+        Body::Heavy,
         y.reading(),
         #[inline(always)]
         |v, at| term::<S, f32, _>(isa, logits, exp, v, at),

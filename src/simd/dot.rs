@@ -71,14 +71,14 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
             let (Some(x), Some(rows)) = (pieces(x, at, end), pieces(rows, at, end)) else {
                 break;
             };
-            add::<V, W, XS, ROWS>(isa, chunks(x), chunks(rows), &mut sums);
+            add::<V, W, XS, ROWS>(isa, chunks(x), chunks(rows), end - at, &mut sums);
             at = end;
         } else {
             copy(&mut x_end, x, at);
             copy(&mut rows_end, rows, at);
             let x = x_end.each_ref().map(slice::from_ref);
             let rows = rows_end.each_ref().map(slice::from_ref);
-            add::<V, W, XS, ROWS>(isa, x, rows, &mut sums);
+            add::<V, W, XS, ROWS>(isa, x, rows, len - at, &mut sums);
             at = len;
         }
     }
@@ -105,8 +105,10 @@ fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
 }
 
 /// Copies what follows `from` of each vector, fewer than sixteen elements.
-#[inline(always)]
-fn copy<X: Copy, const N: usize>(to: &mut [[X; LANES]; N], x: [&[X]; N], from: usize) {
+///
+/// Compiled once for all instruction sets.
+#[inline(never)]
+pub(crate) fn copy<X: Copy, const N: usize>(to: &mut [[X; LANES]; N], x: [&[X]; N], from: usize) {
     for (to, x) in to.iter_mut().zip(x) {
         for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
             *to = x;
@@ -120,15 +122,20 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[[V::Element; LANES]]; XS],
     rows: [&[[W; LANES]]; ROWS],
+    len: usize,
     sums: &mut [[V; LANES]; DOTS],
 ) {
     let count = x.first().map_or(0, |x| x.len());
     let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
         return;
     };
+    // Columns without elements stay zero.
+    let columns = match V::LANES {
+        LANES => 1,
+        _ => len.div_ceil(V::LANES).min(LANES / V::LANES),
+    };
     let mut lane = 0;
-    let mut columns = 0..LANES / V::LANES;
-    while let Some(column) = columns.next() {
+    for column in 0..columns {
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
         for (acc, sums) in acc.iter_mut().zip(&*sums) {
             *acc = sums[column];

@@ -18,6 +18,27 @@ use super::Lanes;
 use super::stream::{GROUP, LANES, ROWS, Rows, Stream, Tail};
 use crate::scalar::sealed::Compute;
 
+/// How often the body of a loop over the rows of a group stands in the code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Once a row, so that rows overlap in the processor.
+    Light,
+    /// Once: its own work fills the processor, and code is dear.
+    Heavy,
+}
+
+impl Body {
+    /// Returns [`ROWS`], as a number that the compiler does not know where the loop is to stay one.
+    #[inline(always)]
+    fn rows<V: Lanes>(self) -> usize {
+        if self == Self::Light && V::LANES > 1 {
+            ROWS
+        } else {
+            core::hint::black_box(ROWS)
+        }
+    }
+}
+
 /// Replaces each element of the stream by `map` of it and returns the sum of the results, in the
 /// portable order. The results must not be negative (NaN and infinity pass).
 ///
@@ -26,19 +47,21 @@ use crate::scalar::sealed::Compute;
 #[inline(always)]
 pub(crate) fn map_sum<V: Lanes, S: Stream<V::Element>>(
     isa: V::Isa,
+    body: Body,
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) -> V::Element {
     let zero = V::splat(isa, V::Element::ZERO);
     let mut sums = [zero; LANES];
     let mut errors = [zero; LANES];
+    let rows = body.rows::<V>();
     let (groups, tail) = stream.split();
     let mut base = 0;
     for mut group in groups {
         let mut lane = 0;
         for (sum, error) in sums.iter_mut().zip(&mut errors).take(LANES / V::LANES) {
             let mut terms = [zero; ROWS];
-            for (row, term) in terms.iter_mut().enumerate() {
+            for (row, term) in terms.iter_mut().enumerate().take(rows) {
                 let at = row * LANES + lane;
                 *term = map(group.load(isa, at), base + at);
                 group.store(at, *term);
@@ -106,16 +129,18 @@ pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(
 #[inline(always)]
 pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
     isa: V::Isa,
+    body: Body,
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) -> V::Element {
     let mut greatest = [V::splat(isa, V::Element::NEG_INFINITY); ROWS / 2];
+    let rows = body.rows::<V>() / 2;
     let (groups, tail) = stream.split();
     let mut base = 0;
     for group in groups {
         let mut lane = 0;
         while lane < LANES {
-            for (row, g) in greatest.iter_mut().enumerate() {
+            for (row, g) in greatest.iter_mut().enumerate().take(rows) {
                 let (first, second) = (row * LANES + lane, (row + ROWS / 2) * LANES + lane);
                 *g = map(group.load(isa, first), base + first).max(*g);
                 *g = map(group.load(isa, second), base + second).max(*g);
