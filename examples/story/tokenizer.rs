@@ -148,27 +148,29 @@ impl<'a> Tokenizer<'a> {
     ///
     /// # Errors
     ///
-    /// [`Fault::Long`] if they do not fit before any merging.
+    /// [`Fault::Long`] if they do not fit before any merging; nothing is written then.
     pub(crate) fn encode(&self, text: &str, tokens: &mut [u32]) -> Result<usize, Fault> {
-        let long = Fault::Long {
-            limit: tokens.len(),
-        };
-        let mut len = 0;
-        let mut push = |token| {
-            *tokens.get_mut(len).ok_or(long)? = token;
-            len += 1;
-            Ok(())
-        };
-        push(BOS)?;
         let space = if text.is_empty() { "" } else { " " };
-        for character in space.chars().chain(text.chars()) {
-            let mut buffer = [0; 4];
-            let bytes = character.encode_utf8(&mut buffer).as_bytes();
-            match self.find(bytes, &[]) {
-                Some((token, _)) => push(token)?,
+        let characters = || space.chars().chain(text.chars());
+        let pieces = characters().map(|c| self.character(c).map_or(c.len_utf8(), |_| 1));
+        let mut len = 1 + pieces.sum::<usize>();
+        if len > tokens.len() {
+            let limit = tokens.len();
+            return Err(Fault::Long { limit });
+        }
+        let mut room = tokens.iter_mut();
+        let mut push = |token| {
+            if let Some(to) = room.next() {
+                *to = token;
+            }
+        };
+        push(BOS);
+        for character in characters() {
+            match self.character(character) {
+                Some(token) => push(token),
                 None => {
-                    for &byte in bytes {
-                        push(BYTES + u32::from(byte))?;
+                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                        push(BYTES + u32::from(byte));
                     }
                 }
             }
@@ -184,6 +186,13 @@ impl<'a> Tokenizer<'a> {
             len -= 1;
         }
         Ok(len)
+    }
+
+    /// Returns the token of a character, if the vocabulary has it.
+    fn character(&self, character: char) -> Option<u32> {
+        let mut buffer = [0; 4];
+        let text = character.encode_utf8(&mut buffer).as_bytes();
+        self.find(text, &[]).map(|(token, _)| token)
     }
 
     /// Returns where the pair to merge is, and into which token.
