@@ -6,8 +6,11 @@
 //! line in `operations!` for each number type.
 
 // Each proof uses a part of this file.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
+mod hash;
+
+pub(crate) use hash::{Case, Fnv, expected};
 use suanzi::storage::F16;
 use suanzi::{Cpu, Error, Scalar};
 
@@ -221,15 +224,6 @@ impl Memory {
     }
 }
 
-/// A line of the hash file: an operation, its number type, a range of lengths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Case {
-    pub(crate) operation: &'static str,
-    pub(crate) number: &'static str,
-    pub(crate) from: usize,
-    pub(crate) to: usize,
-}
-
 /// Runs the cases that are wanted on `cpu` and reports the hash of what each wrote, or why it was
 /// refused.
 pub(crate) fn run(
@@ -257,23 +251,6 @@ pub(crate) fn run(
         )*};
     }
     operations!(each);
-}
-
-/// Finds the hash of a case in the hash file.
-pub(crate) fn expected(file: &str, case: Case) -> Option<u64> {
-    file.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let same = fields.next()? == case.operation
-            && fields.next()? == case.number
-            && fields.next()?.parse() == Ok(case.from)
-            && fields.next()?.parse() == Ok(case.to);
-        let hash = fields.next()?;
-        if same {
-            u64::from_str_radix(hash, 16).ok()
-        } else {
-            None
-        }
-    })
 }
 
 /// A number type of the operands.
@@ -407,7 +384,7 @@ impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
                 }
             }
         }
-        Ok(hash.0)
+        Ok(hash.finish())
     }
 }
 
@@ -426,19 +403,4 @@ fn next(state: &mut u64) -> u64 {
         .wrapping_mul(6_364_136_223_846_793_005)
         .wrapping_add(1_442_695_040_888_963_407);
     *state ^ *state >> 33
-}
-
-/// The 64-bit FNV-1a hash, a word at a time in little-endian bytes.
-struct Fnv(u64);
-
-impl Fnv {
-    const fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn write(&mut self, word: u64) {
-        for byte in word.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
 }
