@@ -1,19 +1,48 @@
-//! The cases of `tests/bits` at every level of this processor, without a test harness and its
-//! dependencies: what an emulated AArch64 runs.
+//! The cases of `tests/bits` and the logits of the embedded model, at every level of this processor,
+//! without a test harness and its dependencies: what an emulated AArch64 runs.
 //!
 //! With the arguments OPERATION NUMBER LENGTH LEVEL it runs that case alone, to be counted.
+#![allow(
+    dead_code,
+    reason = "the example does more than tell the likeliest story"
+)]
 
 #[path = "../../../bits/cases.rs"]
 #[macro_use]
 mod cases;
+#[path = "../../../../examples/story/checkpoint.rs"]
+mod checkpoint;
+#[path = "../../../../examples/story/llama.rs"]
+mod llama;
+#[path = "../../../../examples/story/memory.rs"]
+mod memory;
+#[path = "../../../../examples/story/sampler.rs"]
+mod sampler;
+#[path = "../../../../examples/story/teller.rs"]
+mod teller;
+#[path = "../../../story/telling.rs"]
+mod telling;
+#[path = "../../../../examples/story/tokenizer.rs"]
+mod tokenizer;
 
 use std::process::ExitCode;
 
-use cases::{Case, Memory};
+use cases::{Case, Fnv, Memory, expected};
+use llama::{Llama, Weights};
 use suanzi::{Cpu, Level};
+use telling::{File, HASHED, greedy, with_cache};
+use tokenizer::BOS;
 
 /// The hashes that every target shares.
 const FILE: &str = include_str!("../../../bits.txt");
+
+/// The line of the embedded model.
+const LOGITS: Case = Case {
+    operation: "logits_embedded",
+    number: "f32",
+    from: 0,
+    to: HASHED - 1,
+};
 
 fn main() -> ExitCode {
     let mut memory = Box::new(const { Memory::new() });
@@ -33,13 +62,18 @@ fn main() -> ExitCode {
         };
         cases::run(cpu, &mut memory, &wanted, &mut |case, hash| {
             cases += 1;
-            if hash.ok() != cases::expected(FILE, case) {
+            if hash.ok() != expected(FILE, case) {
                 println!("{level:?} {case:?}: {hash:x?}");
                 differences += 1;
             }
         });
         if !arguments.is_empty() {
             continue;
+        }
+        let hash = logits(cpu);
+        if Some(hash) != expected(FILE, LOGITS) {
+            println!("{level:?} {LOGITS:?}: {hash:x}");
+            differences += 1;
         }
         println!(
             "{level:?} on {}: {differences} differences",
@@ -51,4 +85,22 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Returns the hash of the embedded model's logits while it tells its likeliest story.
+fn logits(cpu: Cpu) -> u64 {
+    let file = File::new(include_bytes!("../../../../assets/story.bin"));
+    let weights = file.integers();
+    let dims = weights.dims();
+    let mut frequencies = vec![0; dims.pairs()];
+    let model = Llama::new(weights, &mut frequencies, cpu).expect("a model");
+    let mut hash = Fnv::new();
+    with_cache::<f32, _>(dims, cpu, |past| {
+        greedy(&model, past, &[BOS], HASHED + 1, |_, logits| {
+            for x in logits {
+                hash.write(x.to_bits().into());
+            }
+        })
+    });
+    hash.finish()
 }
