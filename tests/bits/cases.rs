@@ -59,16 +59,44 @@ macro_rules! operations {
             log_softmax double SHORT;
             log_sum_exp single ROWS;
             log_sum_exp double SHORT;
+            exp single MATH;
+            exp double SMALL_MATH;
+            exp_m1 single MATH;
+            exp_m1 double SMALL_MATH;
+            ln single MATH;
+            ln double SMALL_MATH;
+            ln_1p single MATH;
+            ln_1p double SMALL_MATH;
+            sin single MATH;
+            sin double SMALL_MATH;
+            cos single MATH;
+            cos double SMALL_MATH;
+            sin_cos single MATH;
+            sin_cos double SMALL_MATH;
             sin_pi single MATH;
             sin_pi double SMALL_MATH;
             cos_pi single MATH;
             cos_pi double SMALL_MATH;
             sin_cos_pi single MATH;
             sin_cos_pi double SMALL_MATH;
+            tanh single MATH;
+            tanh double SMALL_MATH;
+            sigmoid single MATH;
+            sigmoid double SMALL_MATH;
+            softplus single MATH;
+            softplus double SMALL_MATH;
+            erf single MATH;
+            erf double SMALL_MATH;
+            erfc single MATH;
+            erfc double SMALL_MATH;
             rope single HEADS;
             rope double HEADS;
             rope_table single HEADS;
             rope_table double HEADS;
+            rope_in_radians single HEADS;
+            rope_in_radians double HEADS;
+            turns single HEADS;
+            turns double HEADS;
             permute_rows single HEADS;
             matrix single SIDES;
             matrix double SIDES;
@@ -78,6 +106,11 @@ macro_rules! operations {
             gated_silu double SHORT;
             attention single TOKENS;
             attention double TOKENS;
+            attention eight TOKENS;
+            memories single TOKENS;
+            memories double TOKENS;
+            recompute single TOKENS;
+            recompute double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
         }
@@ -113,11 +146,12 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, Layout, Merge, OnlineSoftmax, Visible, cache_len,
+                Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
+                Visible, cache_len, merge_outputs, recompute_cost,
             };
             use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
             use suanzi::position::{
-                Angle, Base, HeadLayout, Pairing, PositionEncoding, Rope, RopeTable,
+                Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
                 LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
@@ -163,6 +197,57 @@ pub(crate) mod half {
         for (out, word) in o.out.iter_mut().zip(brains.chain(words)) {
             *out = word;
         }
+        Ok(())
+    }
+}
+
+/// Operations on keys and values that are kept in 8 bits.
+pub(crate) mod eight {
+    use suanzi::Error;
+    use suanzi::mixer::{Attention, QuantizedCache, cache_len};
+
+    use super::{Operands, first, first_mut};
+
+    pub(crate) type T = f32;
+    pub(crate) const NAME: &str = "i8";
+
+    /// The most tokens that are kept.
+    const LONGEST: usize = 130;
+
+    pub(crate) fn attention(o: &mut Operands<T>) -> Result<(), Error> {
+        let attention = Attention::new(4, 2, 6)?.with_value_dim(5)?.on(o.cpu);
+        let (key_len, value_len) = (cache_len(2, 6, o.n), cache_len(2, 5, o.n));
+        let mut keys = [0_i8; cache_len(2, 6, LONGEST)];
+        let mut values = [0_i8; cache_len(2, 5, LONGEST)];
+        let mut scales = [[0.0_f32; cache_len(2, 1, LONGEST)]; 2];
+        let [key_scales, value_scales] = &mut scales;
+        let scales_len = cache_len(2, 1, o.n);
+        let mut cache = QuantizedCache::new(
+            2,
+            6,
+            5,
+            (
+                first_mut(&mut keys, key_len),
+                first_mut(key_scales, scales_len),
+            ),
+            (
+                first_mut(&mut values, value_len),
+                first_mut(value_scales, scales_len),
+            ),
+        )?;
+        cache.append(first(o.x, key_len), first(o.y, value_len))?;
+        let scratch = first_mut(o.state, attention.scratch_len(o.n));
+        let query = first(o.y, attention.query_len());
+        let (out, rest) = o
+            .out
+            .split_at_mut_checked(attention.out_len())
+            .unwrap_or_default();
+        attention.attend(query, &cache, o.n, scratch, out)?;
+        cache.truncate(cache.capacity() / 2);
+        let rest = first_mut(rest, out.len());
+        attention.attend(query, &cache, o.n / 2, scratch, rest)?;
+        // What is left in the scratch is no result.
+        scratch.fill(0.0);
         Ok(())
     }
 }

@@ -75,8 +75,24 @@ macro_rules! elementwise {
     )*};
 }
 elementwise! {
+    exp exp_in_place;
+    exp_m1 exp_m1_in_place;
+    ln ln_in_place;
+    ln_1p ln_1p_in_place;
+    sin sin_in_place;
+    cos cos_in_place;
     sin_pi sin_pi_in_place;
     cos_pi cos_pi_in_place;
+    tanh tanh_in_place;
+    sigmoid sigmoid_in_place;
+    softplus softplus_in_place;
+    erf erf_in_place;
+    erfc erfc_in_place;
+}
+
+pub(crate) fn sin_cos(o: &mut Operands<T>) -> Result<(), Error> {
+    let (sin, cos) = (first_mut(o.out, o.n), first_mut(o.state, o.n));
+    math::sin_cos(o.cpu, first(o.raw, o.n), sin, cos)
 }
 
 pub(crate) fn sin_cos_pi(o: &mut Operands<T>) -> Result<(), Error> {
@@ -113,8 +129,8 @@ pub(crate) fn rope_table(o: &mut Operands<T>) -> Result<(), Error> {
     let layout = head(o, Pairing::HalfSplit)?;
     let rope = Rope::new(layout, &Base::default(), first_mut(&mut storage, o.n))?;
     let mut table = [<T as Default>::default(); 4 * 128];
-    let rows = layout.rotary_dim().wrapping_mul(4);
-    let mut table = RopeTable::new(&rope, -1, first_mut(&mut table, rows))?.on(o.cpu);
+    let len = RopeTable::<T, &mut [T]>::table_len(4, layout.rotary_dim());
+    let mut table = RopeTable::new(&rope, -1, first_mut(&mut table, len))?.on(o.cpu);
     let (at, next) = (o.at, o.at.wrapping_add(1));
     table.fill(&rope, at)?;
     let heads = layout.head_dim().wrapping_mul(4);
@@ -134,8 +150,45 @@ pub(crate) fn rope_table(o: &mut Operands<T>) -> Result<(), Error> {
     }
 }
 
+/// Frequencies in radians, with a temperature.
+pub(crate) fn rope_in_radians(o: &mut Operands<T>) -> Result<(), Error> {
+    let mut radians = [f64::from(o.at); 64];
+    let mut factor = 1.0;
+    for radians in &mut radians {
+        *radians *= factor;
+        factor *= 0.71;
+    }
+    let radians = Radians::new(first(&radians, o.n))?;
+    let radians = radians.with_temperature(f64::from(o.at) / 800_000.0)?;
+    let mut storage = Storage::from([Default::default(); 64]);
+    let layout = head(o, Pairing::Interleaved)?;
+    let rope = Rope::new(layout, &radians, first_mut(&mut storage, o.n))?.on(o.cpu);
+    let heads = layout.head_dim().wrapping_mul(4);
+    let out = first_mut(o.out, heads);
+    rope.rotate_into(o.at, first(o.x, heads), out)?;
+    let state = first_mut(o.state, heads);
+    copy(out, state);
+    rope.unrotate(o.at, state)
+}
+
+/// The upper digits of fractions of a turn.
+pub(crate) fn turns(o: &mut Operands<T>) -> Result<(), Error> {
+    let base = Base::new(f64::from(o.at))?.base();
+    let turns = Turns::from_radians(base / 3.0)?.scaled(-base)?;
+    let (high, low) = turns.parts();
+    let swapped = Turns::from_parts(low, high).scaled(base)?.parts();
+    for (parts, out) in [((high, low), &mut *o.out), (swapped, &mut *o.state)] {
+        let digits = |part: u64| (part >> (u64::BITS - T::MANTISSA_DIGITS)) as T;
+        copy(&[digits(parts.0), digits(parts.1)], out);
+    }
+    Ok(())
+}
+
 pub(crate) fn permute_rows(o: &mut Operands<T>) -> Result<(), Error> {
     let layout = head(o, Pairing::Interleaved)?;
+    for (i, place) in first_mut(o.state, layout.head_dim()).iter_mut().enumerate() {
+        *place = layout.index_in(Pairing::HalfSplit, i) as T;
+    }
     let rows = layout.head_dim().wrapping_mul(6);
     let out = first_mut(o.out, rows);
     layout.permute_rows(Pairing::HalfSplit, first(o.x, rows), 3, out)
@@ -223,5 +276,111 @@ pub(crate) fn online_softmax(o: &mut Operands<T>) -> Result<(), Error> {
     earlier.finish(out)?;
     earlier.log_sum_exp(first_mut(lse, heads))?;
     later.reset();
+    Ok(())
+}
+
+/// The heads of [`attention`] over n tokens that are stored already, then over a ring of eight
+/// behind two sinks, which is cleared and filled again; the two outputs of the ring are merged.
+pub(crate) fn memories(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(4, 2, 6)?.with_value_dim(5)?.on(o.cpu);
+    let query = first(o.y, attention.query_len());
+    let keys = first(o.x, cache_len(2, 6, o.n));
+    let values = first(o.y, cache_len(2, 5, o.n));
+    let scratch = first_mut(o.state, attention.scratch_len(o.n));
+    let (out, rest) = o
+        .out
+        .split_at_mut_checked(attention.out_len())
+        .unwrap_or_default();
+    let cache = Cache::<T, _>::filled(2, 6, 5, keys, values)?;
+    attention.attend(query, &cache, o.n, scratch, out)?;
+
+    let (mut slots, mut others) = ([0.0; cache_len(2, 6, 10)], [0.0; cache_len(2, 5, 10)]);
+    let mut ring = Ring::<T, _>::new(2, 6, 5, 2, &mut slots[..], &mut others[..])?;
+    ring.append(keys, values)?;
+    let (out, rest) = rest.split_at_mut_checked(out.len()).unwrap_or_default();
+    let (lse, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
+    attention.attend_with_lse(query, &ring, ring.visible(), scratch, out, lse)?;
+    ring.clear();
+    let half = o.n / 2;
+    ring.append(
+        first(o.y, cache_len(2, 6, half)),
+        first(o.x, cache_len(2, 5, half)),
+    )?;
+    let (other, rest) = rest.split_at_mut_checked(out.len()).unwrap_or_default();
+    let other_lse = first_mut(rest, 4);
+    attention.attend_with_lse(query, &ring, ring.visible(), scratch, other, other_lse)?;
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    merge_outputs(out, lse, other, other_lse)
+}
+
+/// Two layers whose projections are rows of `weights`, over tokens of four elements.
+struct Model<'a> {
+    tokens: &'a [T],
+    weights: &'a [T],
+}
+
+impl Model<'_> {
+    /// Multiplies four elements by the matrix of this number.
+    fn project(&self, matrix: usize, x: &[T], y: &mut [T]) {
+        let weights = self.weights.get(matrix.wrapping_mul(32)..);
+        for (y, row) in y
+            .iter_mut()
+            .zip(weights.unwrap_or_default().chunks_exact(4))
+        {
+            *y = x.iter().zip(row).fold(0.0, |sum, (x, w)| sum + x * w);
+        }
+    }
+}
+
+impl Layers<T> for Model<'_> {
+    fn layers(&self) -> usize {
+        2
+    }
+
+    fn width(&self) -> usize {
+        4
+    }
+
+    fn embed(&mut self, position: usize, hidden: &mut [T]) {
+        let token = self.tokens.get(position.wrapping_mul(4)..);
+        copy(token.unwrap_or_default(), hidden);
+    }
+
+    fn query(&mut self, layer: usize, _: usize, hidden: &[T], query: &mut [T]) {
+        self.project(layer, hidden, query);
+    }
+
+    fn key_value(&mut self, layer: usize, _: usize, hidden: &[T], key: &mut [T], value: &mut [T]) {
+        self.project(layer.wrapping_add(2), hidden, key);
+        self.project(layer.wrapping_add(4), hidden, value);
+    }
+
+    fn finish(&mut self, layer: usize, _: usize, attended: &[T], hidden: &mut [T]) {
+        let mut change = [0.0; 4];
+        self.project(layer.wrapping_add(6), attended, &mut change);
+        for (hidden, change) in hidden.iter_mut().zip(change) {
+            *hidden = 0.5 * *hidden + change;
+        }
+    }
+}
+
+/// Two query heads over one key/value head of three elements, values of two, at the nth token.
+pub(crate) fn recompute(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(2, 1, 3)?.with_value_dim(2)?.on(o.cpu);
+    let recompute = Recompute::new(attention);
+    let mut model = Model {
+        tokens: o.y,
+        weights: o.y.get(1024..).unwrap_or_default(),
+    };
+    let mut frames = [Frame::default(); 2];
+    let position = o.n.saturating_sub(1);
+    let scratch = first_mut(o.state, recompute.scratch_len(2, 4, o.n));
+    let (hidden, rest) = o.out.split_at_mut_checked(4).unwrap_or_default();
+    recompute.hidden(&mut model, position, &mut frames, scratch, hidden)?;
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    let costs = [recompute_cost(2, position), recompute_cost(o.n, 5)];
+    copy(&costs.map(|cost| cost.unwrap_or(0) as u32 as T), rest);
     Ok(())
 }
