@@ -230,3 +230,23 @@ pub(crate) fn ulps<T: Ulp>(got: T, want: f64, low: f64, floor: f64) -> f64 {
     }
     ((got - want) - low).abs() / T::ulp(want.abs().max(floor))
 }
+
+/// Returns the error of `got` in units in the last place of `want`. Beyond the greatest `f32`, infinity
+/// counts as the next number.
+pub(crate) fn single_error(got: f32, want: f64) -> f64 {
+    if want.is_nan() || got.is_nan() {
+        return if want.is_nan() && got.is_nan() {
+            0.0
+        } else {
+            f64::INFINITY
+        };
+    }
+    if got.is_infinite() || want.is_infinite() {
+        let next = 2.0_f64.powi(128);
+        let clamped = |y: f64| y.clamp(-next, next);
+        return (clamped(f64::from(got)) - clamped(want)).abs() / 2.0_f64.powi(104);
+    }
+    let exponent = ((want.abs().to_bits() >> 52) as i32 - 1023).clamp(-126, 127);
+    let ulp = f64::from_bits(((exponent - 23 + 1023) as u64) << 52);
+    (f64::from(got) - want).abs() / ulp
+}
