@@ -408,38 +408,47 @@ impl Worst {
     }
 }
 
-/// Finds the greatest error over every f32, in the portable and in the fused arithmetic, and holds it
-/// to the bound and to what the table says.
-fn sweep(name: &str) {
+/// Finds the greatest error of one function, or of two that are computed together, over every f32,
+/// in the portable and in the fused arithmetic. Holds it to the bound and to what the table says.
+fn sweep<const N: usize>(
+    names: [&str; N],
+    map: impl Fn(Cpu, &[f32], &mut [Vec<f32>; N]) -> Result<(), Error> + Sync,
+    reference: impl Fn(f64) -> [f64; N] + Sync,
+) {
     const CHUNK: usize = 1 << 12;
     const CHUNKS: u32 = 1 << 31 >> 12;
-    let f = function(name);
     let cpus = [Cpu::default(), Cpu::fused()];
-    // The inputs from +0 on are walked; the others follow by symmetry, or come along.
+    let mirrors = names.map(|name| function(name).mirror);
+    let symmetric = mirrors.iter().all(Option::is_some);
     let run = |threads: u32, thread: u32| {
-        let (mut x, mut y) = (vec![0.0_f32; CHUNK], vec![0.0_f32; CHUNK]);
-        let mut want = vec![0.0_f64; CHUNK];
-        let mut worst = [Worst::default(); 2];
+        let (mut x, mut y) = (vec![0.0; CHUNK], names.map(|_| vec![0.0; CHUNK]));
+        let mut want = vec![[0.0; N]; CHUNK];
+        let mut worst = [[Worst::default(); 2]; N];
         for chunk in (thread..CHUNKS).step_by(threads as usize) {
+            // The numbers from +0 on, then those from -0 down.
             for sign in [0, 1 << 31] {
                 for (i, x) in x.iter_mut().enumerate() {
                     *x = f32::from_bits(sign | chunk << 12 | i as u32);
                 }
                 for (&x, want) in x.iter().zip(&mut want) {
-                    *want = match f.mirror {
-                        Some(factor) if sign != 0 => factor * *want,
-                        _ => (f.reference)(f64::from(x)),
-                    };
+                    if symmetric && sign != 0 {
+                        for (want, mirror) in want.iter_mut().zip(mirrors) {
+                            *want *= mirror.unwrap_or(f64::NAN);
+                        }
+                    } else {
+                        *want = reference(f64::from(x));
+                    }
                 }
-                for (cpu, worst) in cpus.into_iter().zip(&mut worst) {
-                    (f.single)(cpu, &x, &mut y).expect("equal lengths");
-                    for ((&x, &got), &want) in x.iter().zip(&y).zip(&want) {
-                        let error = single_error(got, want);
-                        if error >= worst.error {
-                            *worst = worst.or(Worst {
-                                error,
-                                bits: x.to_bits(),
-                            });
+                for (i, cpu) in cpus.into_iter().enumerate() {
+                    map(cpu, &x, &mut y).expect("equal lengths");
+                    for (j, (y, worst)) in y.iter().zip(&mut worst).enumerate() {
+                        let worst = &mut worst[i];
+                        for ((&x, &got), want) in x.iter().zip(y).zip(&want) {
+                            let error = single_error(got, want[j]);
+                            if error >= worst.error {
+                                let bits = x.to_bits();
+                                *worst = worst.or(Worst { error, bits });
+                            }
                         }
                     }
                 }
@@ -448,21 +457,39 @@ fn sweep(name: &str) {
         worst
     };
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    let [portable, fused] = std::thread::scope(|scope| {
+    let mut worst = [[Worst::default(); 2]; N];
+    std::thread::scope(|scope| {
+        let run = &run;
         let workers: Vec<_> = (0..threads)
             .map(|i| scope.spawn(move || run(threads, i)))
             .collect();
-        let worst = workers.into_iter().map(|w| w.join().expect("a worker"));
-        worst.fold([Worst::default(); 2], |[a, b], [c, d]| [a.or(c), b.or(d)])
+        for worker in workers {
+            let found = worker.join().expect("a worker");
+            for (worst, found) in worst
+                .as_flattened_mut()
+                .iter_mut()
+                .zip(found.as_flattened())
+            {
+                *worst = worst.or(*found);
+            }
+        }
     });
-    let found = format!(
-        "swept: {:.3} ULP at {:#010x}, fused {:.3}",
-        portable.error, portable.bits, fused.error
-    );
-    println!("{name} {found} at {:#010x}", fused.bits);
-    let row = accuracy::row(name);
-    assert!(portable.error.max(fused.error) <= row.f32_bound, "{found}");
-    assert!(row.note.contains(&found), "{found}, but {}", row.note);
+    let mut failures = Vec::new();
+    for (name, [portable, fused]) in names.into_iter().zip(worst) {
+        let found = format!(
+            "swept: {:.3} ULP at {:#010x}, fused {:.3}",
+            portable.error, portable.bits, fused.error
+        );
+        println!("{name} {found} at {:#010x}", fused.bits);
+        let row = accuracy::row(name);
+        if portable.error.max(fused.error) > row.f32_bound || !row.note.contains(&found) {
+            failures.push(format!(
+                "{name} {found}, but {}: {}",
+                row.f32_bound, row.note
+            ));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 macro_rules! sweeps {
@@ -471,7 +498,8 @@ macro_rules! sweeps {
             #[test]
             #[ignore = "every f32: minutes in release"]
             fn $test() {
-                sweep($name);
+                let f = function($name);
+                sweep([$name], |cpu, x, [y]| (f.single)(cpu, x, y), |x| [(f.reference)(x)]);
             }
         )*
     };
@@ -481,13 +509,29 @@ sweeps! {
     sweep_exp_m1 "exp_m1";
     sweep_ln "ln";
     sweep_ln_1p "ln_1p";
-    sweep_sin "sin";
-    sweep_cos "cos";
-    sweep_sin_pi "sin_pi";
-    sweep_cos_pi "cos_pi";
     sweep_tanh "tanh";
     sweep_sigmoid "sigmoid";
     sweep_softplus "softplus";
     sweep_erf "erf";
     sweep_erfc "erfc";
+}
+
+#[test]
+#[ignore = "every f32: minutes in release"]
+fn sweep_sin_and_cos() {
+    sweep(
+        ["sin", "cos"],
+        |cpu, x, [sin, cos]| math::sin_cos(cpu, x, sin, cos),
+        |x| libm::sincos(x).into(),
+    );
+}
+
+#[test]
+#[ignore = "every f32: minutes in release"]
+fn sweep_sin_pi_and_cos_pi() {
+    sweep(
+        ["sin_pi", "cos_pi"],
+        |cpu, x, [sin, cos]| math::sin_cos_pi(cpu, x, sin, cos),
+        |x| [reference::math::sin_pi(x), reference::math::cos_pi(x)],
+    );
 }

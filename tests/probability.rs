@@ -400,9 +400,15 @@ fn the_soft_cap_comes_before_the_mask_and_keeps_its_bound() {
             let mut out = vec![0.0; x.len()];
             let softmax = Softmax::new(Logits::new().softcapped(cap).expect("positive")).on(cpu);
             softmax.map(&x[..], &mut out[..]).expect("lengths agree");
-            let logit = bound32("softmax with softcap") * f64::from(cap) * f64::from(f32::EPSILON);
-            for (&got, &want) in out.iter().zip(p) {
-                let slack = bound32("softmax") * f32::ulp(want) + 2.0 * logit * want;
+            // A score that moves by d moves its own probability by d of it, and every other one with
+            // the sum.
+            let moved = |x: f32| {
+                let capped = f64::from(cap) * libm::tanh(f64::from(x) / f64::from(cap));
+                bound32("softmax with softcap") * f32::ulp(capped)
+            };
+            let sum: f64 = x.iter().zip(p).map(|(&x, p)| moved(x) * p).sum();
+            for ((&x, &got), &want) in x.iter().zip(&out).zip(p) {
+                let slack = bound32("softmax") * f32::ulp(want) + (moved(x) + sum) * want;
                 assert!(
                     (f64::from(got) - want).abs() <= slack,
                     "{}: {got} {want} {cpu:?}",

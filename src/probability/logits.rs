@@ -2,9 +2,8 @@
 
 use crate::Error;
 use crate::error::Parameter;
-use crate::math::Coefficients;
+use crate::math::tanh::tanh_lanes;
 use crate::math::twofold::{two_product, two_sum};
-
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, LANES, Lanes};
@@ -182,7 +181,7 @@ impl<S: Isa, T: Scalar, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, 
         let (mut score, mut low) = two_product(v, V::splat(isa, self.scale));
         if let Some(cap) = self.softcap {
             let cap = V::splat(isa, cap);
-            score = cap * tanh(isa, score / cap);
+            score = cap * tanh_lanes(isa, score / cap);
             low = V::splat(isa, T::ZERO);
         }
         match self.mask {
@@ -211,17 +210,40 @@ impl<S: Isa, T: Scalar, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, 
     }
 }
 
-/// Returns the hyperbolic tangent to within 2^-23 of one.
-#[inline(always)]
-fn tanh<V: Lanes<Element: Scalar>>(isa: V::Isa, z: V) -> V {
-    let one = V::splat(isa, V::Element::ONE);
-    let two = one + one;
-    let exp = crate::math::exp::ScaledExp::<V>::with(isa, V::Element::ZERO, V::Element::ZERO);
-    let unit = V::splat(
-        isa,
-        V::Element::MAGIC + (V::Element::BIAS - V::Element::SHIFT),
-    )
-    .exponent_from_magic();
-    let e = exp.of(isa, -(two * z.abs())) * unit;
-    ((one - e) / (one + e)).copysign(z)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::One;
+
+    #[test]
+    fn a_soft_cap_is_right_to_a_few_units_of_the_score() {
+        let mut state = 1_u64;
+        let mut worst = 0.0_f64;
+        for _ in 0..200_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let part = |shift: u64| (state >> shift & 0xfff) as f32 / 4096.0;
+            // Scores from 2^-20 to 2^4 caps.
+            let cap = 1.0 + 63.0 * part(20);
+            let scale = 0.25 + part(32);
+            let x = cap * libm::exp2f(24.0 * part(44) - 20.0) * (1.0 + part(52));
+            let Ok(logits) = Logits::new().scaled(scale).and_then(|l| l.softcapped(cap)) else {
+                panic!("{scale} and {cap} are finite and positive");
+            };
+            let x_lane: <One as Isa>::F32 = Lanes::splat(One, x);
+            let (score, low) = logits.of(One, x_lane, 0);
+            let mut got = [0.0_f32; 2];
+            score.store(&mut got[..1]);
+            low.store(&mut got[1..]);
+            let [x, scale, cap] = [x, scale, cap].map(f64::from);
+            let want = cap * libm::tanh(x * scale / cap);
+            let next = f32::from_bits((want as f32).to_bits() + 1);
+            let unit = f64::from(next - want as f32);
+            worst = worst.max((f64::from(got[0]) - want).abs() / unit);
+            assert_eq!(got[1], 0.0);
+        }
+        std::eprintln!("{worst}");
+        assert!(worst < 4.0, "{worst}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The neural room, by its definitions.
 
+use super::wide::Wide;
+
 /// Returns W x and sum |W x| for each row; sums carry their rounding errors.
 pub(crate) fn product(weights: &[f64], columns: usize, x: &[f64]) -> Vec<(f64, f64)> {
     weights
@@ -32,7 +34,8 @@ pub(crate) fn rms_norm(x: &[f64], gain: &[f64], epsilon: f64) -> Vec<f64> {
     x.iter().zip(gain).map(|(x, g)| x * g / root).collect()
 }
 
-/// Returns silu(a) b.
-pub(crate) fn gated_silu(a: f64, b: f64) -> f64 {
-    a / (1.0 + (-a).exp()) * b
+/// Returns silu(a) b, with a / (1 + exp(-a)) for silu(a).
+pub(crate) fn gated_silu(a: f64, b: f64) -> Wide {
+    let one = Wide::from(1.0);
+    Wide::from(a).over(one + Wide::from(-a).exp()) * b.into()
 }

@@ -29,7 +29,7 @@ impl Logits {
                     score = score * scale.into();
                 }
                 if let Some(cap) = self.softcap {
-                    score = (cap * (score.high / cap).tanh()).into();
+                    score = (cap * libm::tanh(score.high / cap)).into();
                 }
                 if score.high.is_finite() {
                     score + bias.into()
