@@ -133,10 +133,10 @@ class Tale:
 
 # --- cast --------------------------------------------------------------------------------------------------------------
 
-GIRLS = "Mia Lily Anna Zoe Lucy Ruby Rosa Kate Nora Emma Ella Clara".split()
-BOYS = "Tom Ben Sam Leo Jack Max Tim Finn Omar Hugo Noah Peter".split()
-SHE_ANIMALS = "Luna Poppy Daisy Dot Maple Olive Hazel".split()
-HE_ANIMALS = "Pip Toby Rusty Milo Otto Bobo Bruno".split()
+GIRLS = "Mia Lily Anna Lucy Ruby Emma".split()
+BOYS = "Tom Ben Sam Leo Jack Max".split()
+SHE_ANIMALS = "Luna Poppy Daisy Dot".split()
+HE_ANIMALS = "Pip Toby Rusty Bobo".split()
 NAMES = GIRLS + BOYS + SHE_ANIMALS + HE_ANIMALS
 
 PRONOUNS = {
