@@ -69,9 +69,27 @@ pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{LogSoftmax, LogSumExp, ProbabilityMap, Rows, Softmax};
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
+        math::sin_cos(cpu, &[], none, &mut [])?;
         math::sin_cos_pi(cpu, &[], none, &mut [])?;
-        math::sin_pi_in_place(cpu, none);
-        math::cos_pi_in_place(cpu, none);
+        for map in [
+            math::cos_in_place,
+            math::cos_pi_in_place,
+            math::erf_in_place,
+            math::erfc_in_place,
+            math::exp_in_place,
+            math::exp_m1_in_place,
+            math::ln_in_place,
+            math::ln_1p_in_place,
+            math::sigmoid_in_place,
+            math::sin_in_place,
+            math::sin_pi_in_place,
+            math::softplus_in_place,
+            math::tanh_in_place,
+        ] {
+            map(cpu, none);
+        }
+        let mut state = mixer::OnlineSoftmax::<T, &mut [T]>::new(0, 0, &mut [])?;
+        state.push(&[], &[])?;
         nn::GatedSilu::default().map_in_place(none, &[])?;
         let norm = nn::RmsNorm::new(T::one())?;
         norm.map(&[], &[], none)?;
@@ -89,7 +107,9 @@ pub fn compiled_once() -> Result<(), Error> {
         LogSoftmax::default().map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }
-    fn matrix<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
+    fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
+        let cache = mixer::Cache::<W, &[W]>::new(0, 0, 0, &[], &[])?;
+        mixer::Attention::<T>::new(0, 0, 0)?.attend(&[], &cache, 0, &mut [], &mut [])?;
         let matrix = nn::Matrix::<W, T>::new(1, 1, &[])?;
         matrix.multiply(&[], &mut [])?;
         matrix.multiply_add(&[], &mut [])?;
@@ -97,9 +117,9 @@ pub fn compiled_once() -> Result<(), Error> {
     }
     of::<f32>()?;
     of::<f64>()?;
-    matrix::<f32, f32>()?;
-    matrix::<storage::F16, f32>()?;
-    matrix::<storage::Bf16, f32>()?;
-    matrix::<i8, f32>()?;
-    matrix::<f64, f64>()
+    kept::<f32, f32>()?;
+    kept::<storage::F16, f32>()?;
+    kept::<storage::Bf16, f32>()?;
+    kept::<i8, f32>()?;
+    kept::<f64, f64>()
 }
