@@ -243,7 +243,6 @@ mod tests {
             worst = worst.max((f64::from(got[0]) - want).abs() / unit);
             assert_eq!(got[1], 0.0);
         }
-        std::eprintln!("{worst}");
         assert!(worst < 4.0, "{worst}");
     }
 }
