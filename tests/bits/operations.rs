@@ -250,7 +250,10 @@ pub(crate) fn attention(o: &mut Operands<T>) -> Result<(), Error> {
     let visible = Visible::from(o.n).window(7).sinks(2);
     attention.attend(query, &cache, visible, scratch, first_mut(rest, out.len()))?;
     cache.truncate(cache.capacity() / 2);
-    attention.attend_rows(query, &cache, o.n / 2, scratch, out)
+    attention.attend_rows(query, &cache, o.n / 2, scratch, out)?;
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    Ok(())
 }
 
 pub(crate) fn online_softmax(o: &mut Operands<T>) -> Result<(), Error> {
