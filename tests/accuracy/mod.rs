@@ -150,29 +150,73 @@ pub(crate) const TABLE: &[Row] = &[
         unit: "absolute",
         note: "whole forward passes of stories260K, GlassLLM and the embedded model",
     },
-    elementary("exp", 1.0),
-    elementary("exp_m1", 1.0),
-    elementary("ln", 1.0),
-    elementary("ln_1p", 1.0),
-    elementary("sin", 1.0),
-    elementary("cos", 1.0),
-    elementary("sin_pi", 1.0),
-    elementary("cos_pi", 1.0),
-    elementary("tanh", 1.5),
-    elementary("sigmoid", 1.5),
-    elementary("softplus", 1.5),
-    elementary("erf", 1.5),
-    elementary("erfc", 1.5),
+    elementary(
+        "exp",
+        1.0,
+        "swept: 0.904 ULP at 0xc28b4183, fused 0.883; f64: points computed with mpmath",
+    ),
+    elementary(
+        "exp_m1",
+        1.0,
+        "swept: 0.974 ULP at 0x3eb40933, fused 0.865; f64: points computed with mpmath",
+    ),
+    elementary(
+        "ln",
+        1.0,
+        "swept: 0.840 ULP at 0x3fb4e79f, fused 0.840; f64: points computed with mpmath",
+    ),
+    elementary(
+        "ln_1p",
+        1.0,
+        "swept: 0.840 ULP at 0x3ed39e7c, fused 0.840; f64: points computed with mpmath",
+    ),
+    elementary("sin", 1.0, "f32: samples; f64: points computed with mpmath"),
+    elementary("cos", 1.0, "f32: samples; f64: points computed with mpmath"),
+    elementary(
+        "sin_pi",
+        1.0,
+        "f32: samples; f64: points computed with mpmath",
+    ),
+    elementary(
+        "cos_pi",
+        1.0,
+        "f32: samples; f64: points computed with mpmath",
+    ),
+    elementary(
+        "tanh",
+        1.5,
+        "f32: samples; f64: points computed with mpmath",
+    ),
+    elementary(
+        "sigmoid",
+        1.5,
+        "swept: 1.104 ULP at 0xc0e7975c, fused 1.104; f64: points computed with mpmath",
+    ),
+    elementary(
+        "softplus",
+        1.5,
+        "f32: samples; f64: points computed with mpmath",
+    ),
+    elementary(
+        "erf",
+        1.5,
+        "swept: 1.263 ULP at 0x3f7e9c9a, fused 0.991; f64: points computed with mpmath",
+    ),
+    elementary(
+        "erfc",
+        1.5,
+        "swept: 1.334 ULP at 0x3ef54cec, fused 1.243; f64: points computed with mpmath",
+    ),
 ];
 
 /// Returns the row of a function of one argument.
-const fn elementary(operation: &'static str, ulp: f64) -> Row {
+const fn elementary(operation: &'static str, ulp: f64, note: &'static str) -> Row {
     Row {
         operation,
         f32_bound: ulp,
         f64_bound: ulp,
         unit: "ULP",
-        note: "f32: every input; f64: points computed with mpmath",
+        note,
     }
 }
 
