@@ -219,7 +219,7 @@ impl<T: Scalar + Stored<T>> Scan<'_, T> {
                 let (top, parts) = split(rest, self.width);
                 if frame.next == frame.target {
                     model.query(layer, frame.next, hidden, query);
-                    top.copy_from_slice(hidden);
+                    copy(hidden, top);
                 }
                 model.key_value(layer, frame.next, hidden, keys, values);
                 step(a, frame, query, keys, values, scores, parts);
@@ -229,11 +229,18 @@ impl<T: Scalar + Stored<T>> Scan<'_, T> {
                     break layer;
                 }
                 whole(a, frame, parts, attended);
-                hidden.copy_from_slice(top);
+                copy(top, hidden);
                 model.finish(layer, frame.target, attended, hidden);
                 layer += 1;
             };
         }
+    }
+}
+
+/// Copies a hidden vector.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
     }
 }
 

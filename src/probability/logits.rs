@@ -42,7 +42,7 @@ impl<T> Mask<'_, T> {
 ///
 /// score = cap * tanh(scale * x / cap) + mask, the order of ONNX Attention and of Gemma 2. The
 /// rounding errors of the product and of the mask's addition are carried into the exponential; the
-/// soft cap adds at most 2 ULP of the cap to a logit.
+/// soft cap is within 4 ULP of the capped score.
 ///
 /// ```
 /// use suanzi::probability::{Logits, Mask, ProbabilityMap, Softmax};

@@ -19,7 +19,7 @@ use crate::{Cpu, Error};
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 3 ULP at any length, for `f32` and `f64`, with scale and mask; results in
 ///   the subnormal range are within one unit of the smallest number. `F16` and `Bf16` are computed
-///   in `f32` and rounded once. With a soft cap the bound grows by 2 ULP of the cap in each logit.
+///   in `f32` and rounded once. With a soft cap the bound grows by 4 ULP of the capped score in each logit.
 /// * **Cost:** three passes, 22 vector operations an element in the portable order; no scratch.
 ///   `F16` and `Bf16` evaluate the exponential twice.
 ///

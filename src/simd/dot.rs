@@ -138,25 +138,40 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     for column in 0..columns {
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
         for (acc, sums) in acc.iter_mut().zip(&*sums) {
-            *acc = sums[column];
+            if let Some(sum) = sums.get(column) {
+                *acc = *sum;
+            }
         }
         for c in 0..count {
             let mut v = [V::splat(isa, V::Element::ZERO); XS];
             for (v, x) in v.iter_mut().zip(x) {
-                *v = V::load(isa, x[c].get(lane..).unwrap_or_default());
+                *v = V::load(isa, part(x, c, lane));
             }
             for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
-                let w: V = W::load(isa, row[c].get(lane..).unwrap_or_default());
+                let w: V = W::load(isa, part(row, c, lane));
                 for (acc, &v) in acc.iter_mut().zip(&v) {
                     *acc = v.mul_add(w, *acc);
                 }
             }
         }
         for (acc, sums) in acc.iter().zip(&mut *sums) {
-            sums[column] = *acc;
+            if let Some(sum) = sums.get_mut(column) {
+                *sum = *acc;
+            }
         }
         lane += V::LANES;
     }
+}
+
+/// Returns lanes `lane..` of chunk `c`.
+#[inline(always)]
+fn part<X>(x: &[[X; LANES]], c: usize, lane: usize) -> &[X] {
+    x.get(c)
+        .and_then(
+            #[inline(always)]
+            |x| x.get(lane..),
+        )
+        .unwrap_or_default()
 }
 
 /// Joins the sixteen lanes of each of eight sums: lane j takes j + 8, then j + 4, j + 2, j + 1.
@@ -168,8 +183,9 @@ fn join<V: Lanes>(mut sums: [[V; LANES]; DOTS]) -> [V::Element; DOTS] {
     let mut half = LANES / V::LANES / 2;
     while half > 0 {
         for sum in &mut sums {
-            for i in 0..half {
-                sum[i] = sum[i] + sum[i + half];
+            let (low, high) = sum.split_at_mut(half);
+            for (low, &mut high) in low.iter_mut().zip(high) {
+                *low = *low + high;
             }
         }
         half /= 2;
@@ -182,9 +198,10 @@ fn join<V: Lanes>(mut sums: [[V; LANES]; DOTS]) -> [V::Element; DOTS] {
     while count > 1 && lanes > 1 {
         count /= 2;
         lanes /= 2;
-        for i in 0..count {
-            let (low, high) = v[i].interleave(v[i + count]);
-            v[i] = low + high;
+        let (first, second) = v.split_at_mut(count);
+        for (first, &mut second) in first.iter_mut().zip(second) {
+            let (low, high) = first.interleave(second);
+            *first = low + high;
         }
     }
     let mut dots = [V::Element::ZERO; DOTS];

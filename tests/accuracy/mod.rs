@@ -26,10 +26,10 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         operation: "softmax with softcap",
-        f32_bound: 2.0,
-        f64_bound: 2.0,
-        unit: "ULP of the cap, in each logit",
-        note: "beside the bound of softmax",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "ULP of the capped score, in each logit",
+        note: "beside the bound of softmax; 3.47 seen in 40 million samples of f32",
     },
     Row {
         operation: "softmax in F16 or Bf16",
