@@ -185,7 +185,7 @@ pub(crate) const TABLE: &[Row] = &[
     elementary(
         "tanh",
         1.5,
-        "f32: samples; f64: points computed with mpmath",
+        "swept: 1.324 ULP at 0x3f208aab, fused 1.324; f64: points computed with mpmath",
     ),
     elementary(
         "sigmoid",
@@ -195,7 +195,7 @@ pub(crate) const TABLE: &[Row] = &[
     elementary(
         "softplus",
         1.5,
-        "f32: samples; f64: points computed with mpmath",
+        "swept: 1.075 ULP at 0x3eb16a17, fused 1.071; f64: points computed with mpmath",
     ),
     elementary(
         "erf",
