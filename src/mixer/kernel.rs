@@ -274,9 +274,9 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
                 *v = W::load(isa, x);
             }
         }
-        let heads = weights
-            .chunks_exact(BLOCK)
-            .zip(part.chunks_exact_mut(width.max(1)));
+        // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+        let mut parts = part.chunks_exact_mut(width.max(1));
+        let heads = weights.chunks_exact(BLOCK).zip(parts.by_ref());
         for (weights, part) in heads {
             let acc = part.get_mut(column..).unwrap_or_default();
             let mut sum = T::Lanes::<S>::load(isa, acc);
