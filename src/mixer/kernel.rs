@@ -281,7 +281,10 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
             let acc = part.get_mut(column..).unwrap_or_default();
             let mut sum = T::Lanes::<S>::load(isa, acc);
             let weights = weights.get(at + first..).unwrap_or_default();
-            for (&p, &v) in weights.iter().take(ROWS).zip(&v).rev() {
+            let Some(weights) = weights.first_chunk::<ROWS>() else {
+                return;
+            };
+            for (&p, &v) in weights.iter().zip(&v).rev() {
                 sum = T::Lanes::<S>::splat(isa, p).mul_add(v, sum);
             }
             sum.store(acc);
