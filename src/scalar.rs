@@ -25,6 +25,8 @@ pub(crate) mod sealed {
     pub trait Compute: Coefficients + Debug + PartialOrd {
         /// The vector of this type on the instruction set `S`.
         type Lanes<S: Isa>: Lanes<Element = Self, Isa = S>;
+        /// Several such vectors, for long chains of operations.
+        type Several<S: Isa>: Lanes<Element = Self, Isa = S>;
         /// The unsigned integer of the same width.
         type Bits: num_traits::PrimInt + num_traits::WrappingAdd + num_traits::WrappingSub;
         /// Explicit mantissa bits: 23 or 52.
@@ -70,9 +72,10 @@ pub(crate) mod sealed {
 }
 
 macro_rules! compute {
-    ($t:ident, $bits:ident, $mantissa:literal, $upper:literal, $lanes:ident, $sqrt:ident, $log:ident) => {
+    ($t:ident, $bits:ident, $mantissa:literal, $upper:literal, $lanes:ident, $several:ident, $sqrt:ident, $log:ident) => {
         impl sealed::Compute for $t {
             type Lanes<S: Isa> = S::$lanes;
+            type Several<S: Isa> = S::$several;
             type Bits = $bits;
             const MANTISSA: u32 = $mantissa;
             const INTEGERS_FROM: Self = (1_u64 << $mantissa) as Self;
@@ -113,5 +116,5 @@ macro_rules! compute {
     };
 }
 
-compute!(f32, u32, 23, 12, F32, sqrtf, logf);
-compute!(f64, u64, 52, 27, F64, sqrt, log);
+compute!(f32, u32, 23, 12, F32, F32s, sqrtf, logf);
+compute!(f64, u64, 52, 27, F64, F64s, sqrt, log);

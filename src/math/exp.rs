@@ -15,8 +15,8 @@
 //! result are normal numbers; the division by their sum takes it away.
 
 use super::Coefficients;
-pub(crate) use super::horner;
 use super::twofold::{fast_two_sum, two_sum};
+pub(crate) use super::{horner, pairs};
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::Lanes;
@@ -195,7 +195,8 @@ pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
 /// Returns exp(r) * scale for |r| <= ln(2)/2 and a power of two.
 #[inline(always)]
 fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
-    let rest = (r * r) * horner(isa, V::Element::EXP, r);
+    let r2 = r * r;
+    let rest = r2 * pairs(isa, V::Element::EXP, r, r2);
     (rest + r).exact_mul_add(scale, scale)
 }
 

@@ -2,7 +2,7 @@
 
 use super::log_sum_exp::{self, LogSum};
 use super::logits::Score;
-use super::{Logits, ProbabilityMap, check_out, check_rows};
+use super::{Logits, ProbabilityMap, check_out, check_rows, rows_mut};
 use crate::cpu::dispatch;
 
 use crate::scalar::Scalar;
@@ -69,28 +69,39 @@ impl<T: Scalar> ProbabilityMap<[T]> for LogSoftmax<'_, T> {
 
     fn map(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
         check_out(x.len(), out.len())?;
-        self.logits.check(x.len(), x.len())?;
-        out.copy_from_slice(x);
-        self.map_rows(out, x.len())
+        self.run(Some(x), out, x.len())
     }
 
     fn map_rows(&self, x: &mut [T], row: usize) -> Result<(), Error> {
-        check_rows(x.len(), row)?;
-        self.logits.check(row, x.len())?;
+        self.run(None, x, row)
+    }
+}
+
+impl<T: Scalar> LogSoftmax<'_, T> {
+    /// Maps the row `x`, or the rows of `y`, into `y`.
+    fn run(&self, x: Option<&[T]>, y: &mut [T], row: usize) -> Result<(), Error> {
+        check_rows(y.len(), row)?;
+        self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
-            for (i, x) in x.chunks_exact_mut(row.max(1)).enumerate() {
+            for (i, y) in rows_mut(y, row).enumerate() {
                 let logits = self.logits.row(i * row, row);
-                let sum = log_sum_exp::scored(isa, logits, x);
-                subtract(isa, logits, sum, x);
+                let sum = log_sum_exp::scored(isa, logits, x.unwrap_or(y));
+                subtract(isa, logits, sum, x, y);
             }
         });
         Ok(())
     }
 }
 
-/// Subtracts a log-sum-exp from the scores of a row, in place.
+/// Subtracts a log-sum-exp from the scores of the row `x`, or of `y` itself.
 #[inline(always)]
-fn subtract<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y: &mut [T]) {
+fn subtract<S: Isa, T: Scalar>(
+    isa: S,
+    logits: Logits<'_, T>,
+    sum: LogSum<T>,
+    x: Option<&[T]>,
+    y: &mut [T],
+) {
     let high = T::Lanes::<S>::splat(isa, sum.high);
     let low = T::Lanes::<S>::splat(isa, sum.low);
     let lowest = T::Lanes::<S>::splat(isa, T::NEG_INFINITY);
@@ -99,7 +110,7 @@ fn subtract<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y:
         let nan = T::Lanes::<S>::splat(isa, T::NAN);
         return order::map::<T::Lanes<S>, _>(
             isa,
-            y,
+            (x, y),
             #[inline(always)]
             |v, at| {
                 let score = logits.of(isa, v, at).0;
@@ -112,14 +123,14 @@ fn subtract<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, sum: LogSum<T>, y:
     if logits.is_raw() {
         return order::map::<T::Lanes<S>, _>(
             isa,
-            y,
+            (x, y),
             #[inline(always)]
             |v, _| (v - high) - low,
         );
     }
     order::map::<T::Lanes<S>, _>(
         isa,
-        y,
+        (x, y),
         #[inline(always)]
         |v, at| {
             let (score, rest) = logits.of(isa, v, at);

@@ -120,16 +120,11 @@ fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> LogSum<T>
 where
     S: Isa,
     T: Scalar,
-    L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
+    L: Score<S, T> + Score<One, T>,
 {
-    let body = if <L as Score<T::Lanes<S>>>::EXACT {
-        Body::Light
-    } else {
-        Body::Heavy
-    };
-    let max = order::max::<T::Lanes<S>, _>(
+    let max = order::max::<<L as Score<S, T>>::Vector, _>(
         isa,
-        body,
+        <L as Score<S, T>>::BODY,
         x,
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
@@ -137,15 +132,15 @@ where
     if !(max > T::NEG_INFINITY && max < T::INFINITY) {
         return extreme(score, x);
     }
-    let exp = ScaledExp::<T::Lanes<S>>::new(isa, max);
-    let center = T::Lanes::<S>::splat(isa, exp.center);
-    let sum = order::map_sum::<T::Lanes<S>, _>(
+    let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
+    let center = <L as Score<S, T>>::Vector::splat(isa, exp.center);
+    let sum = order::map_sum::<<L as Score<S, T>>::Vector, _>(
         isa,
-        body,
+        <L as Score<S, T>>::BODY,
         x,
         #[inline(always)]
         |v, at| {
-            if <L as Score<T::Lanes<S>>>::EXACT {
+            if <L as Score<S, T>>::EXACT {
                 return exp.of(isa, v - center);
             }
             let (score, low) = score.of(isa, v, at);
@@ -185,10 +180,10 @@ pub(super) fn logarithm<T: Scalar>(center: T, exponent: T, sum: T) -> LogSum<T> 
 /// Reduces a row whose greatest score is not finite.
 #[cold]
 #[inline(never)]
-fn extreme<T: Scalar, L: Score<T::Lanes<One>>>(score: L, x: &[T]) -> LogSum<T> {
+fn extreme<T: Scalar, L: Score<One, T>>(score: L, x: &[T]) -> LogSum<T> {
     let [zero, one, infinity, nan] =
-        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, x, |v, at| {
+        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| L::Vector::splat(One, c));
+    let count = order::map_sum::<L::Vector, _>(One, Body::Heavy, x, |v, at| {
         let s = score.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)

@@ -5,8 +5,8 @@ use crate::error::Parameter;
 use crate::math::tanh::tanh_lanes;
 use crate::math::twofold::{two_product, two_sum};
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute;
-use crate::simd::{Isa, LANES, Lanes};
+use crate::simd::order::Body;
+use crate::simd::{GROUP, Isa, Lanes};
 
 /// Which elements of a row count, and by how much they are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -153,56 +153,68 @@ impl<'m, T: Scalar> Logits<'m, T> {
 }
 
 /// How a vector of logits becomes scores.
-pub(super) trait Score<V: Lanes>: Copy {
+pub(super) trait Score<S: Isa, T: Scalar>: Copy {
+    /// The vector that the work is done on.
+    type Vector: Lanes<Element = T, Isa = S>;
     /// Whether scores are exact, so that the second part is zero.
     const EXACT: bool;
+    /// How the loops over scores are compiled.
+    const BODY: Body;
     /// Returns the scores of the elements from `at` on as a rounded part and its rounding error. The
     /// error is unspecified where the score is not finite.
-    fn of(&self, isa: V::Isa, v: V, at: usize) -> (V, V);
+    fn of(&self, isa: S, v: Self::Vector, at: usize) -> (Self::Vector, Self::Vector);
 }
 
 /// The logits themselves.
 #[derive(Clone, Copy)]
 pub(super) struct Raw;
 
-impl<V: Lanes> Score<V> for Raw {
+impl<S: Isa, T: Scalar> Score<S, T> for Raw {
+    type Vector = T::Several<S>;
     const EXACT: bool = true;
+    const BODY: Body = Body::Light;
     #[inline(always)]
-    fn of(&self, isa: V::Isa, v: V, _: usize) -> (V, V) {
-        (v, V::splat(isa, V::Element::ZERO))
+    fn of(&self, isa: S, v: Self::Vector, _: usize) -> (Self::Vector, Self::Vector) {
+        (v, Self::Vector::splat(isa, T::ZERO))
     }
 }
 
-impl<S: Isa, T: Scalar, V: Lanes<Element = T, Isa = S>> Score<V> for Logits<'_, T> {
+impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
+    type Vector = T::Lanes<S>;
     const EXACT: bool = false;
+    const BODY: Body = Body::Heavy;
 
     #[inline(always)]
-    fn of(&self, isa: S, v: V, at: usize) -> (V, V) {
-        let (mut score, mut low) = two_product(v, V::splat(isa, self.scale));
+    fn of(&self, isa: S, v: T::Lanes<S>, at: usize) -> (T::Lanes<S>, T::Lanes<S>) {
+        let (mut score, mut low) = two_product(v, T::Lanes::<S>::splat(isa, self.scale));
         if let Some(cap) = self.softcap {
-            let cap = V::splat(isa, cap);
+            let cap = T::Lanes::<S>::splat(isa, cap);
             score = cap * tanh_lanes(isa, score / cap);
-            low = V::splat(isa, T::ZERO);
+            low = T::Lanes::<S>::splat(isa, T::ZERO);
         }
         match self.mask {
             Mask::None => {}
             Mask::Keep(keep) => {
-                let mut kept = [T::ZERO; LANES];
+                let mut kept = [T::ZERO; GROUP];
                 for (lane, &keep) in kept.iter_mut().zip(keep.get(at..).unwrap_or_default()) {
                     *lane = if keep { T::ONE } else { T::ZERO };
                 }
-                let masked = V::load(isa, &kept).eq(V::splat(isa, T::ZERO));
-                score = V::select(masked, V::splat(isa, T::NEG_INFINITY), score);
+                let masked = T::Lanes::<S>::load(isa, &kept).eq(T::Lanes::<S>::splat(isa, T::ZERO));
+                score = T::Lanes::<S>::select(
+                    masked,
+                    T::Lanes::<S>::splat(isa, T::NEG_INFINITY),
+                    score,
+                );
             }
             Mask::Add(add) => {
-                let mut bias = [T::NEG_INFINITY; LANES];
+                let mut bias = [T::NEG_INFINITY; GROUP];
                 for (lane, &add) in bias.iter_mut().zip(add.get(at..).unwrap_or_default()) {
                     *lane = add;
                 }
-                let bias = V::load(isa, &bias);
-                let removed = bias.eq(V::splat(isa, T::NEG_INFINITY));
+                let bias = T::Lanes::<S>::load(isa, &bias);
+                let removed = bias.eq(T::Lanes::<S>::splat(isa, T::NEG_INFINITY));
                 let (sum, error) = two_sum(score, bias);
-                score = V::select(removed, bias, sum);
+                score = T::Lanes::<S>::select(removed, bias, sum);
                 low = low + error;
             }
         }

@@ -118,7 +118,7 @@ impl Rows {
 
 /// Checks that `len` elements form whole rows of `row`.
 const fn check_rows(len: usize, row: usize) -> Result<(), Error> {
-    if len == 0 || row != 0 && len.is_multiple_of(row) {
+    if len == row || len == 0 || row != 0 && len.is_multiple_of(row) {
         Ok(())
     } else {
         Err(Error::Multiple {
@@ -126,6 +126,23 @@ const fn check_rows(len: usize, row: usize) -> Result<(), Error> {
             found: len,
         })
     }
+}
+
+/// Returns the rows of an array whose length is a multiple of `row`, without a division.
+#[inline(always)]
+fn rows_mut<T>(x: &mut [T], row: usize) -> impl Iterator<Item = &mut [T]> {
+    let mut rest = x;
+    core::iter::from_fn(
+        #[inline(always)]
+        move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (first, next) = core::mem::take(&mut rest).split_at_mut_checked(row)?;
+            rest = next;
+            Some(first)
+        },
+    )
 }
 
 /// Checks an output's length.

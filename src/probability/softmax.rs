@@ -1,7 +1,7 @@
 //! The softmax.
 
 use super::logits::{Raw, Score};
-use super::{Logits, ProbabilityMap, Rows, check_out, check_rows};
+use super::{Logits, ProbabilityMap, Rows, check_out, check_rows, rows_mut};
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
 use crate::scalar::Scalar;
@@ -126,7 +126,7 @@ impl<T: Scalar> Softmax<'_, T> {
         check_rows(y.len(), row)?;
         self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
-            for (i, y) in y.chunks_exact_mut(row.max(1)).enumerate() {
+            for (i, y) in rows_mut(y, row).enumerate() {
                 scored(isa, self.logits.row(i * row, row), x, y);
             }
         });
@@ -152,7 +152,7 @@ macro_rules! stored {
                 check_rows(x.len(), row)?;
                 self.logits.check(row, x.len())?;
                 dispatch!(self.executor, isa => {
-                    for (i, x) in x.chunks_exact_mut(row.max(1)).enumerate() {
+                    for (i, x) in rows_mut(x, row).enumerate() {
                         narrow(isa, self.logits.row(i * row, row), x);
                     }
                 });
@@ -202,20 +202,20 @@ fn normalize<S, T, L, Y>(isa: S, score: L, x: Option<&[T]>, y: &mut Y)
 where
     S: Isa,
     T: Scalar,
-    L: Score<T::Lanes<S>> + Score<T::Lanes<One>>,
+    L: Score<S, T> + Score<One, T>,
     Y: Row<T> + ?Sized,
 {
     let mut x = x;
-    let max = order::max::<T::Lanes<S>, _>(
+    let max = order::max::<<L as Score<S, T>>::Vector, _>(
         isa,
-        body::<S, T, L>(),
+        <L as Score<S, T>>::BODY,
         y.stream(x),
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
     );
-    let exp = ScaledExp::<T::Lanes<S>>::new(isa, max);
+    let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
     let finite = max > T::NEG_INFINITY && max < T::INFINITY;
-    if !finite || (exact::<S, T, L>() && exp.center != T::ZERO) {
+    if !finite || (<L as Score<S, T>>::EXACT && exp.center != T::ZERO) {
         // A row far from zero moves to its maximum; the rare others are copied.
         let center = if finite { exp.center } else { T::ZERO };
         let center = T::Lanes::<S>::splat(isa, center);
@@ -229,12 +229,12 @@ where
     if !finite {
         return share(score, y);
     }
-    let sum = order::map_sum::<T::Lanes<S>, _>(
+    let sum = order::map_sum::<<L as Score<S, T>>::Vector, _>(
         isa,
-        body::<S, T, L>(),
+        <L as Score<S, T>>::BODY,
         y.stream(x),
         #[inline(always)]
-        |v, at| term::<S, T, L>(isa, score, exp, v, at),
+        |v, at| term(isa, score, exp, v, at),
     );
     // A NaN among the scores arrives here as a NaN sum.
     let factor = if sum > T::ZERO { T::ONE / sum } else { T::NAN };
@@ -244,39 +244,27 @@ where
 /// Returns the scaled exponential of the scores of a vector; exact scores come with the center
 /// already subtracted.
 #[inline(always)]
-fn term<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>(
+fn term<S: Isa, T: Scalar, L: Score<S, T>>(
     isa: S,
     score: L,
-    exp: ScaledExp<T::Lanes<S>>,
-    v: T::Lanes<S>,
+    exp: ScaledExp<L::Vector>,
+    v: L::Vector,
     at: usize,
-) -> T::Lanes<S> {
-    if exact::<S, T, L>() {
+) -> L::Vector {
+    if L::EXACT {
         return exp.of(isa, v);
     }
     let (score, low) = score.of(isa, v, at);
-    exp.of_sum(isa, score - T::Lanes::<S>::splat(isa, exp.center), low)
-}
-
-/// Returns how the loops over scores are compiled.
-#[inline(always)]
-const fn body<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> Body {
-    if L::EXACT { Body::Light } else { Body::Heavy }
-}
-
-/// Returns whether scores are exact.
-#[inline(always)]
-const fn exact<S: Isa, T: Scalar, L: Score<T::Lanes<S>>>() -> bool {
-    L::EXACT
+    exp.of_sum(isa, score - L::Vector::splat(isa, exp.center), low)
 }
 
 /// Shares the whole among the scores that are plus infinity; none gives zeros.
 #[cold]
 #[inline(never)]
-fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
+fn share<T: Scalar, L: Score<One, T>, Y: Row<T> + ?Sized>(score: L, y: &mut Y) {
     let [zero, one, infinity, nan] =
-        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, y.stream(None), |v, at| {
+        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| L::Vector::splat(One, c));
+    let count = order::map_sum::<L::Vector, _>(One, Body::Heavy, y.stream(None), |v, at| {
         let s = score.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)
@@ -297,15 +285,24 @@ fn share<T: Scalar, L: Score<T::Lanes<One>>, Y: Row<T> + ?Sized>(score: L, y: &m
 /// Multiplies a row by `factor`; NaN gives the one NaN of outputs.
 #[inline(always)]
 fn scale<S: Isa, T: Scalar, Y: Row<T> + ?Sized>(isa: S, y: &mut Y, factor: T) {
-    let factors = T::Lanes::<S>::splat(isa, factor);
-    let nan = T::Lanes::<S>::splat(isa, T::NAN);
-    let lost = factors.is_nan();
-    order::map::<T::Lanes<S>, _>(
+    if factor.is_nan() {
+        return fill(y, T::NAN);
+    }
+    let factors = T::Several::<S>::splat(isa, factor);
+    order::map::<T::Several<S>, _>(
         isa,
         y.stream(None),
         #[inline(always)]
-        |v, _| Lanes::select(lost, nan, v * factors),
+        |v, _| v * factors,
     );
+}
+
+/// Writes `value` to each element.
+#[cold]
+#[inline(never)]
+fn fill<T: Scalar, Y: Row<T> + ?Sized>(y: &mut Y, value: T) {
+    let value = T::Lanes::<One>::splat(One, value);
+    order::map::<T::Lanes<One>, _>(One, y.stream(None), |_, _| value);
 }
 
 /// Maps a row that is kept in a narrower type: the exponential is evaluated twice, since its first

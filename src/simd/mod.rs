@@ -5,12 +5,13 @@
 //! does with NaN, signed zero and the ends of the range, so that every implementor gives the same
 //! bits. Two files implement the contract: `one.rs` with a single lane and no dependency, for
 //! microcontrollers, and `wide.rs` over the vector library, in a portable and a fused arithmetic.
-//! `order.rs` fixes in which order sums are taken, `stream.rs` what a pass over a row reads and
-//! writes.
+//! `pair.rs` joins vectors so that long chains of operations overlap, `order.rs` fixes in which order
+//! sums are taken, `stream.rs` what a pass over a row reads and writes.
 
 pub(crate) mod dot;
 mod one;
 pub(crate) mod order;
+mod pair;
 pub(crate) mod stream;
 #[cfg(feature = "simd")]
 mod wide;
@@ -18,7 +19,9 @@ mod wide;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
 pub(crate) use one::One;
-pub(crate) use stream::LANES;
+#[cfg(feature = "simd")]
+pub(crate) use pair::Pair;
+pub(crate) use stream::{GROUP, LANES};
 #[cfg(feature = "simd")]
 pub(crate) use wide::Wide;
 
@@ -30,6 +33,10 @@ pub trait Isa: Copy + 'static {
     type F32: Lanes<Element = f32, Isa = Self>;
     /// The vector of `f64`.
     type F64: Lanes<Element = f64, Isa = Self>;
+    /// Several vectors of `f32` for long chains of operations.
+    type F32s: Lanes<Element = f32, Isa = Self>;
+    /// Several vectors of `f64`.
+    type F64s: Lanes<Element = f64, Isa = Self>;
     /// Whether [`Lanes::mul_add`] rounds once and kernels may sum in native widths. Results then
     /// hold their error bound and no longer the portable order.
     const FUSED: bool;
@@ -71,6 +78,8 @@ pub trait Lanes:
     fn max(self, other: Self) -> Self;
     /// Returns the lesser lane of the two, with the rules of [`Self::max`].
     fn min(self, other: Self) -> Self;
+    /// Returns the greatest lane; unspecified if one is NaN.
+    fn greatest(self) -> Self::Element;
     /// Clears the sign, of NaN too.
     fn abs(self) -> Self;
     /// Returns the magnitude of `self` with the sign of `sign`.

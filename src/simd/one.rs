@@ -14,6 +14,8 @@ pub(crate) struct One;
 impl Isa for One {
     type F32 = Lane<f32>;
     type F64 = Lane<f64>;
+    type F32s = Lane<f32>;
+    type F64s = Lane<f64>;
     const FUSED: bool = false;
 }
 
@@ -80,6 +82,10 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         if self.0 < other.0 { self } else { other }
+    }
+    #[inline(always)]
+    fn greatest(self) -> T {
+        self.0
     }
     #[inline(always)]
     fn abs(self) -> Self {

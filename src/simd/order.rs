@@ -15,29 +15,32 @@
 //! floating-point operations, so one generic source gives one answer.
 
 use super::Lanes;
-use super::stream::{GROUP, LANES, ROWS, Rows, Stream, Tail};
+use super::stream::{GROUP, LANES, Rows, Stream, Tail};
 use crate::scalar::sealed::Compute;
 
-/// How often the body of a loop over the rows of a group stands in the code.
+/// How often the body of a loop over a group may stand in the code.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// Once a row, so that rows overlap in the processor.
+    /// As often as the compiler likes.
     Light,
     /// Once: its own work fills the processor, and code is dear.
     Heavy,
 }
 
 impl Body {
-    /// Returns [`ROWS`], as a number that the compiler does not know where the loop is to stay one.
+    /// Returns [`GROUP`], as a number that the compiler does not know where the loop is to stay one.
     #[inline(always)]
-    fn rows<V: Lanes>(self) -> usize {
+    fn group<V: Lanes>(self) -> usize {
         if self == Self::Light && V::LANES > 1 {
-            ROWS
+            GROUP
         } else {
-            core::hint::black_box(ROWS)
+            core::hint::black_box(GROUP)
         }
     }
 }
+
+/// The native vector of a vector's instruction set and element.
+type Native<V> = <<V as Lanes>::Element as Compute>::Lanes<<V as Lanes>::Isa>;
 
 /// Replaces each element of the stream by `map` of it and returns the sum of the results, in the
 /// portable order. The results must not be negative (NaN and infinity pass).
@@ -51,49 +54,36 @@ pub(crate) fn map_sum<V: Lanes, S: Stream<V::Element>>(
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) -> V::Element {
-    let zero = V::splat(isa, V::Element::ZERO);
-    let mut sums = [zero; LANES];
-    let mut errors = [zero; LANES];
-    let rows = body.rows::<V>();
+    let mut sums = Sums::<Native<V>>::new(isa);
+    let mut terms = [V::Element::ZERO; GROUP];
+    let whole = body.group::<V>();
     let (groups, tail) = stream.split();
     let mut base = 0;
     for mut group in groups {
-        let mut lane = 0;
-        for (sum, error) in sums.iter_mut().zip(&mut errors).take(LANES / V::LANES) {
-            let mut terms = [zero; ROWS];
-            for (row, term) in terms.iter_mut().enumerate().take(rows) {
-                let at = row * LANES + lane;
-                *term = map(group.load(isa, at), base + at);
-                group.store(at, *term);
+        let mut at = 0;
+        while at < whole {
+            let v = map(group.load(isa, at), base + at);
+            group.store(at, v);
+            if group.written().is_none() {
+                v.store(terms.get_mut(at..).unwrap_or_default());
             }
-            carry(sum, error, tree(terms));
-            lane += V::LANES;
+            at += V::LANES;
         }
+        sums.add(isa, group.written().unwrap_or(&terms));
         base += GROUP;
     }
     let count = tail.len();
     if count > 0 {
-        let mut buffer = [V::Element::ZERO; GROUP];
-        tail.take(&mut buffer);
-        each_in_tail::<V>(isa, &mut buffer, count, base, &mut map);
-        for beyond in buffer.iter_mut().skip(count) {
+        let mut terms = [V::Element::ZERO; GROUP];
+        tail.take(&mut terms);
+        each_in_tail::<V>(isa, &mut terms, count, base, &mut map);
+        for beyond in terms.iter_mut().skip(count) {
             *beyond = V::Element::ZERO;
         }
-        let mut lane = 0;
-        for (sum, error) in sums.iter_mut().zip(&mut errors).take(LANES / V::LANES) {
-            if lane >= count {
-                break;
-            }
-            let mut terms = [zero; ROWS];
-            for (row, term) in terms.iter_mut().enumerate() {
-                *term = Rows::load(&&buffer, isa, row * LANES + lane);
-            }
-            carry(sum, error, tree(terms));
-            lane += V::LANES;
-        }
-        tail.put(&buffer);
+        sums.add(isa, &terms);
+        tail.put(&terms);
     }
-    join_with_errors(sums, errors)
+    sums.total()
 }
 
 /// Replaces each element of the stream by `map` of it; `map` is called as in [`map_sum`].
@@ -133,19 +123,17 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) -> V::Element {
-    let mut greatest = [V::splat(isa, V::Element::NEG_INFINITY); ROWS / 2];
-    let rows = body.rows::<V>() / 2;
+    let mut greatest = [V::splat(isa, V::Element::NEG_INFINITY); 2];
+    let whole = body.group::<V>();
     let (groups, tail) = stream.split();
     let mut base = 0;
     for group in groups {
-        let mut lane = 0;
-        while lane < LANES {
-            for (row, g) in greatest.iter_mut().enumerate().take(rows) {
-                let (first, second) = (row * LANES + lane, (row + ROWS / 2) * LANES + lane);
-                *g = map(group.load(isa, first), base + first).max(*g);
-                *g = map(group.load(isa, second), base + second).max(*g);
+        let mut at = 0;
+        while at < whole {
+            for g in &mut greatest {
+                *g = map(group.load(isa, at), base + at).max(*g);
+                at += V::LANES;
             }
-            lane += V::LANES;
         }
         base += GROUP;
     }
@@ -157,23 +145,13 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
         for beyond in buffer.iter_mut().skip(count) {
             *beyond = V::Element::NEG_INFINITY;
         }
-        for (i, lanes) in buffer.chunks_exact(V::LANES).enumerate() {
-            if i * V::LANES >= count {
-                break;
-            }
-            if let Some(g) = greatest.get_mut(i % (ROWS / 2)) {
-                *g = V::load(isa, lanes).max(*g);
-            }
+        for lanes in buffer.chunks_exact(V::LANES) {
+            let [g, _] = &mut greatest;
+            *g = V::load(isa, lanes).max(*g);
         }
     }
-    let [a, b, c, d] = greatest;
-    let mut lanes = [V::Element::NEG_INFINITY; LANES];
-    a.max(b).max(c.max(d)).store(&mut lanes);
-    halve(
-        lanes,
-        #[inline(always)]
-        |a, b| if a > b { a } else { b },
-    )
+    let [a, b] = greatest;
+    a.max(b).greatest()
 }
 
 /// Maps the first `count` elements of a tail in place.
@@ -195,26 +173,6 @@ fn each_in_tail<V: Lanes>(
     }
 }
 
-/// Folds the lanes in halves: j takes j + 8, then j + 4, j + 2, j + 1.
-#[inline(always)]
-fn halve<T: Compute>(mut lanes: [T; LANES], fold: impl Fn(T, T) -> T) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (l, h) in low.iter_mut().zip(high) {
-            *l = fold(*l, *h);
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
-/// Adds eight terms as a tree.
-#[inline(always)]
-fn tree<V: Lanes>(t: [V; ROWS]) -> V {
-    ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
-}
-
 /// Adds `term` to `sum` and what the addition loses to `error` (Fast2Sum).
 ///
 /// For terms that are not negative the loss is exact unless the term exceeds the sum; that can
@@ -226,33 +184,71 @@ fn carry<V: Lanes>(sum: &mut V, error: &mut V, term: V) {
     *sum = s;
 }
 
-/// Joins the sixteen lanes and what their sums have lost.
-#[inline(always)]
-fn join_with_errors<V: Lanes>(vectors: [V; LANES], errors: [V; LANES]) -> V::Element {
-    let (mut sums, mut lost) = ([V::Element::ZERO; LANES], [V::Element::ZERO; LANES]);
-    for (v, to) in vectors.iter().zip(sums.chunks_mut(V::LANES)) {
-        v.store(to);
-    }
-    for (v, to) in errors.iter().zip(lost.chunks_mut(V::LANES)) {
-        v.store(to);
-    }
-    let mut half = LANES / 2;
-    while half > 0 {
-        let (low, high) = sums.split_at_mut(half);
-        let (lost_low, lost_high) = lost.split_at_mut(half);
-        for ((l, h), (e, f)) in low
-            .iter_mut()
-            .zip(high)
-            .zip(lost_low.iter_mut().zip(lost_high))
-        {
-            let (a, b) = (*l, *h);
-            let s = a + b;
-            let b_virtual = s - a;
-            let error = (a - (s - b_virtual)) + (b - b_virtual);
-            *l = s;
-            *e = (*e + *f) + error;
+/// The sums of the sixteen lanes, in native vectors, and what their additions have lost.
+struct Sums<V> {
+    sums: [V; LANES],
+    lost: [V; LANES],
+}
+
+impl<V: Lanes> Sums<V> {
+    #[inline(always)]
+    fn new(isa: V::Isa) -> Self {
+        let zeros = [V::splat(isa, V::Element::ZERO); LANES];
+        Self {
+            sums: zeros,
+            lost: zeros,
         }
-        half /= 2;
     }
-    sums[0] + lost[0]
+
+    /// Adds the terms of one group.
+    #[inline(always)]
+    fn add(&mut self, isa: V::Isa, terms: &[V::Element; GROUP]) {
+        let mut lane = 0;
+        for (sum, lost) in self
+            .sums
+            .iter_mut()
+            .zip(&mut self.lost)
+            .take(LANES / V::LANES)
+        {
+            let row = |row: usize| -> V { Rows::load(&terms, isa, row * LANES + lane) };
+            let term =
+                ((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)));
+            carry(sum, lost, term);
+            lane += V::LANES;
+        }
+    }
+
+    /// Joins the lanes: j takes j + 8, then j + 4, j + 2, j + 1.
+    #[inline(always)]
+    fn total(mut self) -> V::Element {
+        let mut half = LANES / V::LANES / 2;
+        while half > 0 {
+            let (low, high) = self.sums.split_at_mut(half);
+            let (lost_low, lost_high) = self.lost.split_at_mut(half);
+            let errors = lost_low.iter_mut().zip(lost_high);
+            for ((l, &mut h), (e, &mut f)) in low.iter_mut().zip(high).zip(errors) {
+                (*l, *e) = join((*l, *e), (h, f));
+            }
+            half /= 2;
+        }
+        let ([mut sum, ..], [mut lost, ..]) = (self.sums, self.lost);
+        let mut lanes = V::LANES;
+        while lanes > 1 {
+            let (sums, losses) = (sum.interleave(sum), lost.interleave(lost));
+            (sum, lost) = join((sums.0, losses.0), (sums.1, losses.1));
+            lanes /= 2;
+        }
+        let mut total = [V::Element::ZERO; LANES];
+        (sum + lost).store(&mut total);
+        total[0]
+    }
+}
+
+/// Adds two sums with what they have lost, and what their own addition loses (TwoSum).
+#[inline(always)]
+fn join<V: Lanes>((a, e): (V, V), (b, f): (V, V)) -> (V, V) {
+    let sum = a + b;
+    let b_virtual = sum - a;
+    let error = (a - (sum - b_virtual)) + (b - b_virtual);
+    (sum, (e + f) + error)
 }

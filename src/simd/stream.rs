@@ -23,6 +23,11 @@ pub(crate) trait Rows<T: Scalar> {
     fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V;
     /// Stores a native vector from element `at` on, if the stream has a destination.
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V);
+    /// Returns what was stored, if the destination is a plain array.
+    #[inline(always)]
+    fn written(&self) -> Option<&[T; GROUP]> {
+        None
+    }
 }
 
 /// The elements beyond the last whole group.
@@ -84,6 +89,10 @@ impl<T: Scalar> Rows<T> for &mut [T; GROUP] {
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
         v.store(self.get_mut(at..).unwrap_or_default());
     }
+    #[inline(always)]
+    fn written(&self) -> Option<&[T; GROUP]> {
+        Some(self)
+    }
 }
 
 impl<T: Scalar> Tail<T> for &mut [T] {
@@ -131,6 +140,10 @@ impl<T: Scalar> Rows<T> for (Option<&[T; GROUP]>, &mut [T; GROUP]) {
     #[inline(always)]
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
         self.1.store(at, v);
+    }
+    #[inline(always)]
+    fn written(&self) -> Option<&[T; GROUP]> {
+        Some(self.1)
     }
 }
 
@@ -187,7 +200,7 @@ impl<T: Scalar> Stream<T> for Strided<'_, T> {
 impl<T: Scalar> Rows<T> for Strided<'_, T> {
     #[inline(always)]
     fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
-        let mut lanes = [T::ZERO; LANES];
+        let mut lanes = [T::ZERO; GROUP];
         let from = self
             .x
             .get(at * self.stride..)
@@ -201,7 +214,7 @@ impl<T: Scalar> Rows<T> for Strided<'_, T> {
     }
     #[inline(always)]
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
-        let mut lanes = [T::ZERO; LANES];
+        let mut lanes = [T::ZERO; GROUP];
         v.store(&mut lanes);
         let to = self
             .x
@@ -312,7 +325,7 @@ impl<T: Scalar, W: Stored<T>> Rows<T> for Widened<'_, W> {
     }
     #[inline(always)]
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
-        let mut lanes = [T::ZERO; LANES];
+        let mut lanes = [T::ZERO; GROUP];
         v.store(&mut lanes);
         for (to, &lane) in self
             .0

@@ -6,7 +6,7 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 use fearless_simd::{Select, Simd, SimdFloat, SimdFloatElement, SimdMask};
 use num_traits::One as _;
 
-use super::{Isa, Lanes};
+use super::{Isa, Lanes, Pair};
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 
@@ -23,6 +23,8 @@ impl<S: Simd, const FUSED: bool> fmt::Debug for Wide<S, FUSED> {
 impl<S: Simd, const FUSED: bool> Isa for Wide<S, FUSED> {
     type F32 = Vector<S, S::f32s, FUSED>;
     type F64 = Vector<S, S::f64s, FUSED>;
+    type F32s = Pair<Pair<Self::F32>>;
+    type F64s = Pair<Pair<Self::F64>>;
     const FUSED: bool = FUSED;
 }
 
@@ -108,6 +110,18 @@ where
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         Self::new(self.0.min(other.0))
+    }
+    #[inline(always)]
+    fn greatest(self) -> E {
+        let (mut v, mut lanes) = (self.0, V::LEN);
+        while lanes > 1 {
+            let (low, high) = v.interleave(v);
+            v = low.max(high);
+            lanes /= 2;
+        }
+        let mut stored = [E::NEG_INFINITY; super::LANES];
+        Self::new(v).store(&mut stored);
+        stored[0]
     }
     #[inline(always)]
     fn abs(self) -> Self {
