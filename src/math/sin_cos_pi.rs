@@ -13,7 +13,7 @@ elementwise! {
     /// Writes sin(pi x) of each element.
     ///
     /// The argument is reduced exactly, so there is no largest one. A zero has the sign of x; infinity
-    /// and NaN give NaN. Error below 1.5 ULP.
+    /// and NaN give NaN. Error below 1 ULP.
     ///
     /// ```
     /// let mut y = [0.0_f32; 3];

@@ -9,9 +9,12 @@ use super::state::{HEADER, Head, Reference, heads_mut, padded};
 use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::scalar::Scalar;
-use crate::simd::dot::{copy, tile};
+use crate::simd::dot::{copies, tile};
 use crate::simd::{Isa, LANES, Lanes};
 use crate::storage::Stored;
+
+/// The bytes that memory hands over together, on most processors.
+const LINE: usize = 64;
 
 /// What the kernel knows of one group of query heads and its key/value head.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +117,14 @@ fn score<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>
         }
         let mut head = 0;
         while head < group.heads {
+            // Each tile of heads asks for its share of the keys that follow.
+            if T::Lanes::<S>::LANES > 1 {
+                let share =
+                    |head: usize| key + KEYS + head.min(group.heads) * KEYS / group.heads.max(1);
+                for next in share(head)..share(head + HEADS).min(len) {
+                    touch(vector(rows.data, rows.stride, next, dim));
+                }
+            }
             let mut queries = [&[][..]; HEADS];
             for (h, x) in queries.iter_mut().enumerate() {
                 *x = vector(group.query, dim, (head + h).min(group.heads - 1), dim);
@@ -130,6 +141,14 @@ fn score<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>
             head += HEADS;
         }
         key += KEYS;
+    }
+}
+
+/// Reads one element of each line of memory, so that the lines are on their way when they are needed.
+#[inline(always)]
+fn touch<X: Copy>(x: &[X]) {
+    for &first in x.iter().step_by((LINE / size_of::<X>()).max(1)) {
+        core::hint::black_box(first);
     }
 }
 
@@ -268,8 +287,7 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
                 *v = W::load(isa, x.get(column..).unwrap_or_default());
             }
         } else {
-            let mut rest = [[W::default(); LANES]; ROWS];
-            copy(&mut rest, data, column);
+            let rest = copies(data, column);
             for (v, x) in v.iter_mut().zip(&rest) {
                 *v = W::load(isa, x);
             }
@@ -288,6 +306,13 @@ fn weighted<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
                 sum = T::Lanes::<S>::splat(isa, p).mul_add(v, sum);
             }
             sum.store(acc);
+        }
+        // Each column asks for its share of the rows in front of these, which come next.
+        if T::Lanes::<S>::LANES > 1 && first >= ROWS {
+            let share = |column: usize| first - ROWS + column.min(dim) * ROWS / dim.max(1);
+            for next in share(column)..share(column + T::Lanes::<S>::LANES) {
+                touch(vector(rows.data, rows.stride, next, dim));
+            }
         }
         column += T::Lanes::<S>::LANES;
     }

@@ -266,9 +266,11 @@ fn step<T: Scalar + Stored<T>>(
     if frame.next == frame.target || frame.next % BLOCK == BLOCK - 1 {
         clear(part, a.value_dim);
     }
-    let parts = part.chunks_exact_mut(part_len(group, a.value_dim).max(1));
+    // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+    let mut parts = part.chunks_exact_mut(part_len(group, a.value_dim).max(1));
     let values = values.chunks_exact(a.value_dim.max(1));
-    for ((part, value), scores) in parts.zip(values).zip(scores.chunks_exact(group.max(1))) {
+    let scores = scores.chunks_exact(group.max(1));
+    for ((part, value), scores) in parts.by_ref().zip(values).zip(scores) {
         push(a.executor, part, a.value_dim, scores, value);
     }
     if frame.next.is_multiple_of(BLOCK) {
@@ -282,10 +284,11 @@ fn step<T: Scalar + Stored<T>>(
 fn score<T: Scalar + Stored<T>>(a: Attention<T>, query: &[T], keys: &[T], scores: &mut [T]) {
     let group = a.query_heads / a.kv_heads.max(1);
     let queries = query.chunks_exact((group * a.key_dim).max(1));
-    let keys = keys.chunks_exact(a.key_dim.max(1));
+    let mut keys = keys.chunks_exact(a.key_dim.max(1));
     dispatch!(a.executor, isa => {
         let scores = scores.chunks_exact_mut(group.max(1));
-        for ((key, queries), scores) in keys.zip(queries).zip(scores) {
+        // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+        for ((key, queries), scores) in keys.by_ref().zip(queries).zip(scores) {
             dots(isa, key, queries, a.scale, scores);
         }
     });

@@ -13,7 +13,7 @@ use crate::{Cpu, Error, Scalar};
 /// Edges: empty slices stay empty; a = +inf gives b's infinity, a = -inf gives NaN only where b is
 /// not finite and else a zero; NaN in either gives NaN in that element.
 ///
-/// Accuracy: 4 ULP of the product.
+/// Accuracy: 5 ULP of the product.
 ///
 /// ```
 /// use suanzi::nn::GatedSilu;

@@ -55,34 +55,29 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
     rows: [&[W]; ROWS],
     len: usize,
 ) -> [V::Element; DOTS] {
-    let mut sums = [[V::splat(isa, V::Element::ZERO); LANES]; DOTS];
+    let mut sums = [[V::Element::ZERO; LANES]; DOTS];
     let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
         return [V::Element::NAN; DOTS];
     };
     let whole = len - len % LANES;
     let mut at = 0;
     while at < len {
-        let (mut x_end, mut rows_end) = (
-            [[V::Element::ZERO; LANES]; XS],
-            [[W::default(); LANES]; ROWS],
-        );
+        let (x_end, rows_end);
         let end = (at + PIECE).min(whole);
-        if at < end {
+        let (x, rows, to) = if at < end {
             let (Some(x), Some(rows)) = (pieces(x, at, end), pieces(rows, at, end)) else {
                 break;
             };
-            add::<V, W, XS, ROWS>(isa, chunks(x), chunks(rows), end - at, &mut sums);
-            at = end;
+            (chunks(x), chunks(rows), end)
         } else {
-            copy(&mut x_end, x, at);
-            copy(&mut rows_end, rows, at);
+            (x_end, rows_end) = (copies(x, at), copies(rows, at));
             let x = x_end.each_ref().map(slice::from_ref);
-            let rows = rows_end.each_ref().map(slice::from_ref);
-            add::<V, W, XS, ROWS>(isa, x, rows, len - at, &mut sums);
-            at = len;
-        }
+            (x, rows_end.each_ref().map(slice::from_ref), len)
+        };
+        add::<V, W, XS, ROWS>(isa, x, rows, to - at, &mut sums);
+        at = to;
     }
-    join(sums)
+    join::<V>(isa, &mut sums)
 }
 
 /// Returns the elements `from..to` of each vector, if all have them.
@@ -104,16 +99,21 @@ fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
     )
 }
 
-/// Copies what follows `from` of each vector, fewer than sixteen elements.
+/// Returns what follows `from` of each vector, fewer than sixteen elements, filled up.
 ///
 /// Compiled once for all instruction sets.
 #[inline(never)]
-pub(crate) fn copy<X: Copy, const N: usize>(to: &mut [[X; LANES]; N], x: [&[X]; N], from: usize) {
-    for (to, x) in to.iter_mut().zip(x) {
+pub(crate) fn copies<X: Copy + Default, const N: usize>(
+    x: [&[X]; N],
+    from: usize,
+) -> [[X; LANES]; N] {
+    let mut copies = [[X::default(); LANES]; N];
+    for (to, x) in copies.iter_mut().zip(x) {
         for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
             *to = x;
         }
     }
+    copies
 }
 
 /// Adds the products of all chunks to the sums.
@@ -123,7 +123,7 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     x: [&[[V::Element; LANES]]; XS],
     rows: [&[[W; LANES]]; ROWS],
     len: usize,
-    sums: &mut [[V; LANES]; DOTS],
+    sums: &mut [[V::Element; LANES]; DOTS],
 ) {
     let count = x.first().map_or(0, |x| x.len());
     let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
@@ -135,12 +135,10 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
         _ => len.div_ceil(V::LANES).min(LANES / V::LANES),
     };
     let mut lane = 0;
-    for column in 0..columns {
+    for _ in 0..columns {
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
         for (acc, sums) in acc.iter_mut().zip(&*sums) {
-            if let Some(sum) = sums.get(column) {
-                *acc = *sum;
-            }
+            *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
         }
         for c in 0..count {
             let mut v = [V::splat(isa, V::Element::ZERO); XS];
@@ -155,9 +153,7 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
             }
         }
         for (acc, sums) in acc.iter().zip(&mut *sums) {
-            if let Some(sum) = sums.get_mut(column) {
-                *sum = *acc;
-            }
+            acc.store(sums.get_mut(lane..).unwrap_or_default());
         }
         lane += V::LANES;
     }
@@ -179,20 +175,21 @@ fn part<X>(x: &[[X; LANES]], c: usize, lane: usize) -> &[X] {
 /// Vectors add until one is left of each sum; then two sums interleave, so that the lower and the
 /// upper half of both add at once, and so on until the lanes or the pairs are used up.
 #[inline(always)]
-fn join<V: Lanes>(mut sums: [[V; LANES]; DOTS]) -> [V::Element; DOTS] {
-    let mut half = LANES / V::LANES / 2;
-    while half > 0 {
-        for sum in &mut sums {
+fn join<V: Lanes>(isa: V::Isa, sums: &mut [[V::Element; LANES]; DOTS]) -> [V::Element; DOTS] {
+    let mut half = LANES / 2;
+    while half >= V::LANES {
+        for sum in &mut *sums {
             let (low, high) = sum.split_at_mut(half);
-            for (low, &mut high) in low.iter_mut().zip(high) {
-                *low = *low + high;
+            let high = high.chunks_exact(V::LANES);
+            for (low, high) in low.chunks_exact_mut(V::LANES).zip(high) {
+                (V::load(isa, low) + V::load(isa, high)).store(low);
             }
         }
         half /= 2;
     }
-    let mut v = sums.map(
+    let mut v = sums.each_ref().map(
         #[inline(always)]
-        |[v, ..]| v,
+        |sum| V::load(isa, sum),
     );
     let (mut count, mut lanes) = (DOTS, V::LANES);
     while count > 1 && lanes > 1 {

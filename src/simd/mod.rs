@@ -11,6 +11,7 @@
 pub(crate) mod dot;
 mod one;
 pub(crate) mod order;
+#[cfg(feature = "simd")]
 mod pair;
 pub(crate) mod stream;
 #[cfg(feature = "simd")]
