@@ -223,7 +223,10 @@ impl Repr {
 }
 
 /// Runs `f` with the fused arithmetic of an instruction set that has it.
-#[cfg(feature = "simd")]
+#[cfg(all(
+    feature = "simd",
+    any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")
+))]
 #[inline(always)]
 pub(crate) fn fused<S: fearless::Simd, R>(
     token: S,
