@@ -28,6 +28,12 @@ operations!(export);
 #[cfg(feature = "alone")]
 export! { softmax single ROWS; }
 
+/// Panics beyond the end: the counterexample, which must not link.
+#[unsafe(no_mangle)]
+extern "C" fn refuted(operands: &Operands<'_, f32>) -> f32 {
+    operands.x[operands.n]
+}
+
 unsafe extern "C" {
     fn a_panic_is_reachable() -> !;
 }
