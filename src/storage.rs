@@ -73,7 +73,7 @@ macro_rules! widened {
             }
             #[inline(always)]
             fn load<V: crate::simd::Lanes<Element = f32>>(isa: V::Isa, x: &[Self]) -> V {
-                let mut lanes = [0.0; crate::simd::GROUP];
+                let mut lanes = [0.0; crate::simd::LANES];
                 let Some(x) = x.get(..V::LANES) else {
                     return V::splat(isa, f32::NAN);
                 };

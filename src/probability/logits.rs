@@ -6,7 +6,7 @@ use crate::math::tanh::tanh_lanes;
 use crate::math::twofold::{two_product, two_sum};
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
-use crate::simd::{GROUP, Isa, Lanes};
+use crate::simd::{Isa, LANES, Lanes};
 
 /// Which elements of a row count, and by how much they are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -195,7 +195,7 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
         match self.mask {
             Mask::None => {}
             Mask::Keep(keep) => {
-                let mut kept = [T::ZERO; GROUP];
+                let mut kept = [T::ZERO; LANES];
                 for (lane, &keep) in kept.iter_mut().zip(keep.get(at..).unwrap_or_default()) {
                     *lane = if keep { T::ONE } else { T::ZERO };
                 }
@@ -207,7 +207,7 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
                 );
             }
             Mask::Add(add) => {
-                let mut bias = [T::NEG_INFINITY; GROUP];
+                let mut bias = [T::NEG_INFINITY; LANES];
                 for (lane, &add) in bias.iter_mut().zip(add.get(at..).unwrap_or_default()) {
                     *lane = add;
                 }

@@ -22,7 +22,7 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 pub(crate) use one::One;
 #[cfg(feature = "simd")]
 pub(crate) use pair::Pair;
-pub(crate) use stream::{GROUP, LANES};
+pub(crate) use stream::LANES;
 #[cfg(feature = "simd")]
 pub(crate) use wide::Wide;
 

@@ -325,7 +325,7 @@ impl<T: Scalar, W: Stored<T>> Rows<T> for Widened<'_, W> {
     }
     #[inline(always)]
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
-        let mut lanes = [T::ZERO; GROUP];
+        let mut lanes = [T::ZERO; LANES];
         v.store(&mut lanes);
         for (to, &lane) in self
             .0
