@@ -1,7 +1,7 @@
 //! The narrow vector contract that every kernel is written against.
 //!
 //! An [`Isa`] is a token: holding one proves that its instructions may run. [`Lanes`] is a vector of
-//! that instruction set's native width, with only the operations that kernels use; each says what it
+//! that instruction set, of its native width or several together, with only the operations that kernels use; each says what it
 //! does with NaN, signed zero and the ends of the range, so that every implementor gives the same
 //! bits. Two files implement the contract: `one.rs` with a single lane and no dependency, for
 //! microcontrollers, and `wide.rs` over the vector library, in a portable and a fused arithmetic.
@@ -60,7 +60,8 @@ pub trait Lanes:
     type Isa: Isa;
     /// One truth value a lane.
     type Mask: Copy;
-    /// The number of lanes: 1, 2, 4, 8 or 16.
+    /// The number of lanes, a power of two: at most [`LANES`] in a native vector, at most four times as
+    /// many in several of them.
     const LANES: usize;
 
     /// Returns a vector with every lane equal to `value`.

@@ -19,9 +19,9 @@ pub(crate) trait Stream<T: Scalar> {
 
 /// One group.
 pub(crate) trait Rows<T: Scalar> {
-    /// Loads a native vector from element `at` on.
+    /// Loads a vector from element `at` on.
     fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V;
-    /// Stores a native vector from element `at` on, if the stream has a destination.
+    /// Stores a vector from element `at` on, if the stream has a destination.
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V);
     /// Returns what was stored, if the destination is a plain array.
     #[inline(always)]
