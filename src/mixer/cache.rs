@@ -125,9 +125,9 @@ impl Layout {
 /// ```
 /// use suanzi::mixer::{Cache, KeyValues};
 ///
-/// // Two heads with keys of four and values of two elements, three tokens.
-/// let mut cache = Cache::<f32, _>::new(2, 4, 2, [0.0; 24], [0.0; 12])?;
-/// cache.append(&[1.0_f32; 8], &[2.0; 4])?;
+/// // Two heads with keys and values of four elements, three tokens.
+/// let mut cache = Cache::<f32, _>::new(2, 4, 4, [0.0; 24], [0.0; 24])?;
+/// cache.append(&[1.0_f32; 8], &[2.0; 8])?;
 /// assert_eq!((cache.len(), cache.capacity()), (1, 3));
 /// # Ok::<(), suanzi::Error>(())
 /// ```

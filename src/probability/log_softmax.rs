@@ -23,7 +23,7 @@ use crate::{Cpu, Error};
 ///
 /// let mut p = [1.0_f32, 2.0, 3.0];
 /// LogSoftmax::default().map_in_place(&mut p)?;
-/// assert_eq!(p, [-2.407606, -1.407606, -0.407606]);
+/// assert_eq!(p, [-2.407606, -1.407606, -0.40760598]);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]

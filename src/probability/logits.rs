@@ -50,7 +50,7 @@ impl<T> Mask<'_, T> {
 /// let keep = [true, true, false];
 /// let softmax = Softmax::new(Logits::new().scaled(0.125)?.masked(Mask::Keep(&keep)));
 /// let mut p = [8.0_f32, 8.0, f32::NAN];
-/// softmax.map_in_place(&mut p)?;
+/// softmax.map_in_place(&mut p[..])?;
 /// assert_eq!(p, [0.5, 0.5, 0.0]);
 /// # Ok::<(), suanzi::Error>(())
 /// ```

@@ -36,7 +36,7 @@ use crate::{Cpu, Error};
 /// use suanzi::probability::{ProbabilityMap, Softmax};
 ///
 /// let mut p = [1.0_f32, 2.0, 3.0];
-/// Softmax::default().map_in_place(&mut p)?;
+/// Softmax::default().map_in_place(&mut p[..])?;
 /// assert_eq!(p, [0.09003057, 0.24472848, 0.66524094]);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
