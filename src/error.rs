@@ -31,8 +31,11 @@ pub enum Error {
     },
     /// A parameter lies outside its domain.
     Domain(Parameter),
-    /// The processor lacks the instruction set that was asked for.
+    /// The executor lacks what was asked for: an instruction set, a form of the operation on a device,
+    /// or reach to the buffer.
     Unsupported,
+    /// The driver of a device failed with this result; see [`gpu`](crate::gpu) for when it comes.
+    Device(i32),
 }
 
 /// Names the parameter that an [`Error::Domain`] speaks of.
@@ -76,7 +79,8 @@ impl fmt::Display for Error {
             Self::Multiple { of, found } => write!(f, "length {found} is not a multiple of {of}"),
             Self::Capacity { limit } => write!(f, "only {limit} entries fit"),
             Self::Domain(parameter) => write!(f, "{parameter}"),
-            Self::Unsupported => f.write_str("this processor lacks that instruction set"),
+            Self::Unsupported => f.write_str("this executor lacks what was asked for"),
+            Self::Device(code) => write!(f, "the device failed with result {code}"),
         }
     }
 }

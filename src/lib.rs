@@ -11,8 +11,8 @@
 //! instruction set is chosen once, at the door of a public call, by the executor [`Cpu`].
 //!
 //! **The buffer says where.** Public traits say what is computed and take the buffer type as their
-//! parameter: `ProbabilityMap<[f32]>` works in host memory. An operation is a small `Copy` value:
-//! its parameters and its executor.
+//! parameter: `ProbabilityMap<[f32]>` works in host memory, `ProbabilityMap<DeviceSlice<f32>>` on a
+//! device. An operation is a small `Copy` value: its parameters and its executor.
 //!
 //! Memory belongs to the caller. State and caches live in lent storage whose length a `const fn`
 //! tells; nothing allocates, nothing panics, and what is wrong with a call comes back as a typed
@@ -28,6 +28,7 @@
 //! | [`nn`] | matrix-vector products, RMSNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |
+//! | [`gpu`] | the executor on NVIDIA devices, and arrays in their memory |
 //!
 //! # Features
 //!
@@ -35,17 +36,24 @@
 //! |---|---|
 //! | `std` (default) | detection of the instruction set at run time |
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
+//! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |
 //!
 //! Features only add; none changes a result. The minimum Rust version is 1.89; raising it is a minor
 //! version.
 #![no_std]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
+#![cfg_attr(feature = "cuda", deny(unsafe_code))]
 
 #[cfg(feature = "std")]
 extern crate std;
 
 mod cpu;
 mod error;
+#[cfg_attr(
+    feature = "cuda",
+    allow(unsafe_code, reason = "kernels and device memory are reached through a C interface")
+)]
+pub mod gpu;
 pub mod math;
 pub mod mixer;
 pub mod nn;

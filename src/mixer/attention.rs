@@ -45,12 +45,12 @@ use crate::{Cpu, Error, Parameter};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<T, E = Cpu> {
-    pub(super) query_heads: usize,
-    pub(super) kv_heads: usize,
-    pub(super) key_dim: usize,
-    pub(super) value_dim: usize,
-    pub(super) scale: T,
-    pub(super) executor: E,
+    pub(crate) query_heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) key_dim: usize,
+    pub(crate) value_dim: usize,
+    pub(crate) scale: T,
+    pub(crate) executor: E,
 }
 
 /// The positions that a query sees.

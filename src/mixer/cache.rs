@@ -185,52 +185,30 @@ pub const fn cache_len(heads: usize, dim: usize, tokens: usize) -> usize {
     heads * dim * tokens
 }
 
-impl<W, S: AsRef<[W]>> Cache<W, S> {
-    /// Returns an empty cache for as many tokens as the storage holds.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Domain`] if a size is zero, [`Error::Multiple`] if `keys` does not hold whole tokens,
-    /// [`Error::Length`] if `values` does not hold as many.
-    pub fn new(
+impl<W, S> Cache<W, S> {
+    /// Returns an empty cache whose arrays have these lengths.
+    pub(crate) fn empty(
         heads: usize,
         key_dim: usize,
         value_dim: usize,
         keys: S,
         values: S,
+        (key_len, value_len): (usize, usize),
     ) -> Result<Self, Error> {
         let shape = Shape {
             heads,
             key_dim,
             value_dim,
         };
-        let capacity = shape.capacity(keys.as_ref().len(), values.as_ref().len())?;
         Ok(Self {
             keys,
             values,
             shape,
-            capacity,
+            capacity: shape.capacity(key_len, value_len)?,
             len: 0,
             layout: Layout::HeadMajor,
             element: PhantomData,
         })
-    }
-
-    /// Returns a cache whose storage holds keys and values already, all of them.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cache::new`].
-    pub fn filled(
-        heads: usize,
-        key_dim: usize,
-        value_dim: usize,
-        keys: S,
-        values: S,
-    ) -> Result<Self, Error> {
-        let mut cache = Self::new(heads, key_dim, value_dim, keys, values)?;
-        cache.len = cache.capacity;
-        Ok(cache)
     }
 
     /// Returns this cache with its storage read in another order.
@@ -248,6 +226,111 @@ impl<W, S: AsRef<[W]>> Cache<W, S> {
     /// Forgets the tokens from `len` on, or all of them with zero.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+}
+
+/// What a cache consists of, for a room that knows its storage.
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+pub(crate) struct Parts<'a, S> {
+    pub(crate) keys: &'a S,
+    pub(crate) values: &'a S,
+    pub(crate) heads: usize,
+    pub(crate) key_dim: usize,
+    pub(crate) value_dim: usize,
+    pub(crate) len: usize,
+    capacity: usize,
+    /// Vectors between one head and the next, one token and the next.
+    pub(crate) strides: (usize, usize),
+}
+
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+impl<S> Parts<'_, S> {
+    /// Returns how many tokens so many keys and values are, if they fit.
+    pub(crate) fn tokens(&self, keys: usize, values: usize) -> Result<usize, Error> {
+        let shape = Shape {
+            heads: self.heads,
+            key_dim: self.key_dim,
+            value_dim: self.value_dim,
+        };
+        let tokens = shape.capacity(keys, values)?;
+        if tokens > self.capacity - self.len {
+            return Err(Error::Capacity {
+                limit: self.capacity,
+            });
+        }
+        Ok(tokens)
+    }
+}
+
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+impl<W, S> Cache<W, S> {
+    pub(crate) fn parts(&self) -> Parts<'_, S> {
+        let Shape {
+            heads,
+            key_dim,
+            value_dim,
+        } = self.shape;
+        Parts {
+            keys: &self.keys,
+            values: &self.values,
+            heads,
+            key_dim,
+            value_dim,
+            len: self.len,
+            capacity: self.capacity,
+            strides: self.layout.strides(heads, self.capacity),
+        }
+    }
+
+    /// Returns this cache with another number of tokens.
+    pub(crate) fn resized(self, len: usize) -> Result<Self, Error> {
+        if len > self.capacity {
+            return Err(Error::Capacity {
+                limit: self.capacity,
+            });
+        }
+        Ok(Self { len, ..self })
+    }
+
+    /// Counts tokens that were written and fit.
+    pub(crate) fn grow(&mut self, tokens: usize) {
+        self.len += tokens;
+    }
+}
+
+impl<W, S: AsRef<[W]>> Cache<W, S> {
+    /// Returns an empty cache for as many tokens as the storage holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] if a size is zero, [`Error::Multiple`] if `keys` does not hold whole tokens,
+    /// [`Error::Length`] if `values` does not hold as many.
+    pub fn new(
+        heads: usize,
+        key_dim: usize,
+        value_dim: usize,
+        keys: S,
+        values: S,
+    ) -> Result<Self, Error> {
+        let lens = (keys.as_ref().len(), values.as_ref().len());
+        Self::empty(heads, key_dim, value_dim, keys, values, lens)
+    }
+
+    /// Returns a cache whose storage holds keys and values already, all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::new`].
+    pub fn filled(
+        heads: usize,
+        key_dim: usize,
+        value_dim: usize,
+        keys: S,
+        values: S,
+    ) -> Result<Self, Error> {
+        let mut cache = Self::new(heads, key_dim, value_dim, keys, values)?;
+        cache.len = cache.capacity;
+        Ok(cache)
     }
 }
 

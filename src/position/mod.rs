@@ -26,6 +26,8 @@ pub use angle::Angle;
 pub use frequencies::{Base, Frequencies, Radians, Turns};
 pub use layout::{HeadLayout, Pairing};
 pub use rope::Rope;
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+pub(crate) use rope::heads_per_token;
 pub use table::RopeTable;
 
 use crate::Error;

@@ -106,6 +106,19 @@ impl<T, S, E> Rope<T, S, E> {
     }
 }
 
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+impl<T: Angle, S: AsRef<[T::Turns]>, E: Copy> Rope<T, S, E> {
+    /// Returns the frequencies, the temperature, its inverse and the executor.
+    pub(crate) fn parts(&self) -> (&[T::Turns], T, T, E) {
+        (
+            self.turns.as_ref(),
+            self.temperature,
+            self.inverse,
+            self.executor,
+        )
+    }
+}
+
 impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     /// Returns 1 / temperature.
     pub(super) const fn inverse(&self) -> T {
@@ -209,7 +222,7 @@ impl<T: Angle, S: AsRef<[T::Turns]>> PositionEncoding<[T]> for Rope<T, S> {
 }
 
 /// Returns the number of heads of each token, for `len` elements of `tokens` tokens.
-pub(super) fn heads_per_token(
+pub(crate) fn heads_per_token(
     layout: HeadLayout,
     tokens: usize,
     len: usize,

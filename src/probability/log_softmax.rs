@@ -60,6 +60,12 @@ impl<'m, T, E> LogSoftmax<'m, T, E> {
             executor,
         }
     }
+
+    /// Returns what the operation consists of.
+    #[cfg(all(feature = "cuda", target_os = "linux"))]
+    pub(crate) fn parts(self) -> (Logits<'m, T>, E) {
+        (self.logits, self.executor)
+    }
 }
 
 impl<T: Scalar> ProbabilityMap<[T]> for LogSoftmax<'_, T> {

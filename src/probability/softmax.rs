@@ -74,6 +74,12 @@ impl<'m, T, E> Softmax<'m, T, E> {
             executor,
         }
     }
+
+    /// Returns what the operation consists of.
+    #[cfg(all(feature = "cuda", target_os = "linux"))]
+    pub(crate) fn parts(self) -> (Logits<'m, T>, E) {
+        (self.logits, self.executor)
+    }
 }
 
 impl<T: Scalar> Softmax<'_, T> {
