@@ -14,6 +14,7 @@ use cust::error::CudaResult;
 use cust::event::{Event, EventFlags};
 use cust::function::Function;
 use cust::stream::{Stream, StreamFlags};
+use cust::sys;
 
 use super::kernels::Kernels;
 use super::slice::DeviceSlice;
@@ -193,7 +194,7 @@ impl Device {
         };
         let device = call(cust::device::Device::get_device(number))?;
         let attribute = |attribute| call(device.get_attribute(attribute).map(|n| n as usize));
-        let most_shared = attribute(DeviceAttribute::MaxSharedMemoryPerBlockOptin)?;
+        let most_shared = most_shared(device).map_err(Unavailable::Driver)?;
         Ok(Self {
             ordinal,
             name: call(device.name())?,
@@ -270,10 +271,32 @@ impl Device {
     }
 }
 
+/// Returns the bytes of shared memory that a block may have if it asks; `cust` has no name for it.
+fn most_shared(device: cust::device::Device) -> Result<usize, i32> {
+    let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+    let mut bytes = 0;
+    // SAFETY: the device is one of the driver's, the pointer that of a local variable.
+    let done = unsafe { sys::cuDeviceGetAttribute(&raw mut bytes, attribute, device.as_raw()) };
+    if done == sys::CUresult::CUDA_SUCCESS {
+        Ok(bytes as usize)
+    } else {
+        Err(driver::last_result())
+    }
+}
+
 /// The greatest second side of a grid.
 pub(super) const MOST_Y: usize = 65_535;
 
 /// Returns the driver's own result for what failed.
 pub(super) fn check<T>(result: CudaResult<T>) -> Result<T, Error> {
     result.map_err(|_| Error::Device(driver::last_result()))
+}
+
+/// Returns the driver's own result if a call of its own did not succeed.
+pub(super) fn check_raw(result: sys::CUresult) -> Result<(), Error> {
+    if result == sys::CUresult::CUDA_SUCCESS {
+        Ok(())
+    } else {
+        Err(Error::Device(driver::last_result()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::boxed::Box;
 
-use cust::error::CudaResult;
+use cust::error::{CudaError, CudaResult};
 use cust::function::Function;
 use cust::module::Module;
 use cust::sys::{self, CUfunction_attribute};
@@ -13,7 +13,7 @@ const ROPE: &[u8] = include_bytes!("../../gpu/built/rope.fatbin");
 const ATTENTION: &[u8] = include_bytes!("../../gpu/built/attention.fatbin");
 
 /// Two kernels of one operation, by arithmetic.
-pub(super) struct Pair {
+pub struct Pair {
     portable: Function<'static>,
     fused: Function<'static>,
 }
@@ -25,14 +25,14 @@ impl Pair {
 }
 
 /// The kernels of one map of rows.
-pub(super) struct Map {
+pub struct Map {
     pub(super) row: Pair,
     pub(super) long: Pair,
     pub(super) long_total: Function<'static>,
 }
 
 /// Attention over one split, for one number type of the cache.
-pub(super) struct Split {
+pub struct Split {
     /// `[one or four heads a tile][any dimension or 128]`.
     kernels: [[Pair; 2]; 2],
 }
@@ -51,7 +51,7 @@ impl Split {
 }
 
 /// Every kernel.
-pub(super) struct Kernels {
+pub struct Kernels {
     pub(super) softmax: Map,
     pub(super) log_softmax: Map,
     pub(super) long_max: Function<'static>,
@@ -75,8 +75,13 @@ impl Kernels {
             let function = module.get_function(name)?;
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the function is one of a loaded module; the call changes an attribute of it.
-            unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, most_shared as i32) }
-                .to_result_of(function)
+            let done =
+                unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, most_shared as i32) };
+            if done == sys::CUresult::CUDA_SUCCESS {
+                Ok(function)
+            } else {
+                Err(CudaError::UnknownError)
+            }
         };
         let pair = |module, portable: &str, fused: &str| -> CudaResult<Pair> {
             Ok(Pair {
@@ -129,17 +134,5 @@ impl Kernels {
             cache_append_f32: find(attention, "cache_append_f32")?,
             cache_append_bf16: find(attention, "cache_append_bf16")?,
         })
-    }
-}
-
-/// Gives a value where a call of the driver succeeded.
-trait Checked {
-    fn to_result_of<T>(self, value: T) -> CudaResult<T>;
-}
-
-impl Checked for sys::cudaError_enum {
-    fn to_result_of<T>(self, value: T) -> CudaResult<T> {
-        use cust::error::ToResult as _;
-        self.to_result().map(|()| value)
     }
 }

@@ -4,12 +4,11 @@ use core::ffi::c_void;
 use core::fmt;
 use core::marker::PhantomData;
 
-use cust::error::ToResult as _;
 use cust::memory::{DeviceCopy, DevicePointer, cuda_free, cuda_malloc};
 use cust::sys;
 
 use super::Gpu;
-use super::device::check;
+use super::device::{check, check_raw};
 use crate::Error;
 use crate::error::check_len;
 use crate::storage::Bf16;
@@ -93,7 +92,7 @@ impl<T: Element> DeviceSlice<T> {
             let stream = gpu.device().stream().as_inner();
             // SAFETY: the array was allocated above with as many bytes.
             let done = unsafe { sys::cuMemsetD8Async(slice.address, 0, slice.bytes(), stream) };
-            check(done.to_result())?;
+            check_raw(done)?;
         }
         Ok(slice)
     }
@@ -193,7 +192,7 @@ impl<T: Element> DeviceSlice<T> {
             // SAFETY: both sides have as many bytes; `x` is borrowed until the stream has been waited for.
             let done =
                 unsafe { sys::cuMemcpyHtoDAsync_v2(self.address, from, self.bytes(), stream) };
-            check(done.to_result())?;
+            check_raw(done)?;
         }
         self.gpu.synchronize()
     }
@@ -213,7 +212,7 @@ impl<T: Element> DeviceSlice<T> {
             // SAFETY: both sides have as many bytes of a type that any bits are a value of; `x` is
             // borrowed until the stream has been waited for.
             let done = unsafe { sys::cuMemcpyDtoHAsync_v2(to, self.address, self.bytes(), stream) };
-            check(done.to_result())?;
+            check_raw(done)?;
         }
         self.gpu.synchronize()
     }
@@ -235,7 +234,7 @@ impl<T: Element> DeviceSlice<T> {
         let done = unsafe {
             sys::cuMemcpyDtoDAsync_v2(self.address, other.address, self.bytes(), stream)
         };
-        check(done.to_result())
+        check_raw(done)
     }
 
     const fn bytes(&self) -> usize {
