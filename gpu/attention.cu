@@ -363,15 +363,19 @@ attention_join(float* parts, float* out, float* lse, unsigned count, unsigned di
     }
     __syncthreads();
   }
-  const bool empty = numbers[1] == -infinity();
+  const bool empty = count == 0 || numbers[1] == -infinity();
   if (warp == 0 && element < dim) {
-    const float mean = own[element] / (empty ? 1.0f : numbers[2]);
+    const float mean = empty ? 0.0f : own[element] / numbers[2];
     out[static_cast<size_t>(head) * dim + element] = mean == mean ? mean : one_nan();
   }
   if (lse && blockIdx.y == 0 && threadIdx.x == 0) {
+    if (empty) {
+      lse[head] = -infinity();
+      return;
+    }
     const float high = numbers[0] + numbers[1] * LN2_HI;
     const float sum = high + (numbers[1] * LN2_LO + natural_log(numbers[2]));
-    lse[head] = empty ? -infinity() : sum == sum ? sum : one_nan();
+    lse[head] = sum == sum ? sum : one_nan();
   }
 }
 

@@ -308,14 +308,14 @@ inline std::map<std::string, Binder>& kernels() {
 }
 
 template <class... A, size_t... I>
-std::function<void()> bind(void (*f)(A...), void** p, std::index_sequence<I...>) {
+std::function<void()> bind_arguments(void (*f)(A...), void** p, std::index_sequence<I...>) {
   auto arguments = std::make_tuple(*static_cast<A*>(p[I])...);
   return [f, arguments] { std::apply(f, arguments); };
 }
 
 template <class... A>
 int add(const char* name, void (*f)(A...)) {
-  kernels()[name] = [f](void** p) { return bind(f, p, std::index_sequence_for<A...>{}); };
+  kernels()[name] = [f](void** p) { return bind_arguments(f, p, std::index_sequence_for<A...>{}); };
   return 0;
 }
 
