@@ -38,7 +38,14 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
                 block.get(at..).unwrap_or_default()
             },
         );
-        let dots = tile::<V, W, 1, DOTS>(isa, [x], rows, x.len());
+        let dots = tile::<V, W, 1, DOTS>(
+            isa,
+            [x],
+            rows,
+            x.len(),
+            #[inline(always)]
+            |_| {},
+        );
         for (r, dot) in dots.into_iter().take(count).enumerate() {
             each(first + r, dot);
         }
@@ -48,12 +55,15 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
 
 /// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`
 /// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a vector is shorter.
+///
+/// `read` is told of each native vector of a row before it is loaded.
 #[inline(always)]
 pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[V::Element]; XS],
     rows: [&[W]; ROWS],
     len: usize,
+    read: impl Fn(&[W]),
 ) -> [V::Element; DOTS] {
     let mut sums = [[V::Element::ZERO; LANES]; DOTS];
     let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
@@ -74,7 +84,7 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
             let x = x_end.each_ref().map(slice::from_ref);
             (x, rows_end.each_ref().map(slice::from_ref), len)
         };
-        add::<V, W, XS, ROWS>(isa, x, rows, to - at, &mut sums);
+        add::<V, W, XS, ROWS>(isa, x, rows, to - at, at == 0, &mut sums, &read);
         at = to;
     }
     join::<V>(isa, &mut sums)
@@ -103,10 +113,7 @@ fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
 ///
 /// Compiled once for all instruction sets.
 #[inline(never)]
-pub(crate) fn copies<X: Copy + Default, const N: usize>(
-    x: [&[X]; N],
-    from: usize,
-) -> [[X; LANES]; N] {
+fn copies<X: Copy + Default, const N: usize>(x: [&[X]; N], from: usize) -> [[X; LANES]; N] {
     let mut copies = [[X::default(); LANES]; N];
     for (to, x) in copies.iter_mut().zip(x) {
         for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
@@ -116,14 +123,16 @@ pub(crate) fn copies<X: Copy + Default, const N: usize>(
     copies
 }
 
-/// Adds the products of all chunks to the sums.
+/// Adds the products of all chunks to the sums, which are zero before the first.
 #[inline(always)]
 fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[[V::Element; LANES]]; XS],
     rows: [&[[W; LANES]]; ROWS],
     len: usize,
+    first: bool,
     sums: &mut [[V::Element; LANES]; DOTS],
+    read: &impl Fn(&[W]),
 ) {
     let count = x.first().map_or(0, |x| x.len());
     let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
@@ -134,19 +143,29 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
         LANES => 1,
         _ => len.div_ceil(V::LANES).min(LANES / V::LANES),
     };
-    let mut lane = 0;
-    for _ in 0..columns {
+    for column in 0..columns {
+        let lane = column * V::LANES;
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
-        for (acc, sums) in acc.iter_mut().zip(&*sums) {
-            *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
+        if !first {
+            for (acc, sums) in acc.iter_mut().zip(&*sums) {
+                *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
+            }
         }
         for c in 0..count {
+            // All there, which the compiler does not see: leaving is cheaper than a value for it.
+            let (Some(x), Some(rows)) = (
+                parts::<V, _, XS>(x, c, column),
+                parts::<V, _, ROWS>(rows, c, column),
+            ) else {
+                break;
+            };
             let mut v = [V::splat(isa, V::Element::ZERO); XS];
             for (v, x) in v.iter_mut().zip(x) {
-                *v = V::load(isa, part(x, c, lane));
+                *v = V::load(isa, x);
             }
             for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
-                let w: V = W::load(isa, part(row, c, lane));
+                read(row);
+                let w: V = W::load(isa, row);
                 for (acc, &v) in acc.iter_mut().zip(&v) {
                     *acc = v.mul_add(w, *acc);
                 }
@@ -155,19 +174,22 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
         for (acc, sums) in acc.iter().zip(&mut *sums) {
             acc.store(sums.get_mut(lane..).unwrap_or_default());
         }
-        lane += V::LANES;
     }
 }
 
-/// Returns lanes `lane..` of chunk `c`.
+/// Returns native vector `column` of chunk `c` of each.
 #[inline(always)]
-fn part<X>(x: &[[X; LANES]], c: usize, lane: usize) -> &[X] {
-    x.get(c)
-        .and_then(
-            #[inline(always)]
-            |x| x.get(lane..),
-        )
-        .unwrap_or_default()
+fn parts<V: Lanes, X, const N: usize>(
+    x: [&[[X; LANES]]; N],
+    c: usize,
+    column: usize,
+) -> Option<[&[X]; N]> {
+    let mut parts = [&[][..]; N];
+    for (part, x) in parts.iter_mut().zip(x) {
+        // Chunks, since each is visibly as long as a vector.
+        *part = x.get(c)?.chunks_exact(V::LANES).nth(column)?;
+    }
+    Some(parts)
 }
 
 /// Joins the sixteen lanes of each of eight sums: lane j takes j + 8, then j + 4, j + 2, j + 1.

@@ -28,6 +28,28 @@ pub(crate) use wide::Wide;
 
 use crate::scalar::Scalar;
 
+/// Asks memory for what lies `ahead` elements behind the start of `x`, as many as `x` has, and does
+/// not wait for it. A hint: there may be nothing.
+///
+/// It asks for the second cache: on its way to the first a core has room for fewer lines than the
+/// latency of memory calls for. Asking for little at a time, beside the arithmetic, is what keeps
+/// memory busy; a burst is dropped in part.
+#[inline(always)]
+pub(crate) fn prefetch<X>(x: &[X], ahead: usize) {
+    #[cfg(feature = "simd")]
+    {
+        // The bytes that memory hands over together, on most processors.
+        const LINE: usize = 64;
+        const SECOND_CACHE: i32 = 1;
+        for first in (0..x.len()).step_by(LINE / size_of::<X>()) {
+            let line = x.as_ptr().wrapping_add(ahead + first);
+            branches::prefetch_read_data::<X, SECOND_CACHE>(line);
+        }
+    }
+    #[cfg(not(feature = "simd"))]
+    let _ = (x, ahead);
+}
+
 /// An instruction set and an arithmetic, as a zero-sized token.
 pub trait Isa: Copy + 'static {
     /// The vector of `f32`.
