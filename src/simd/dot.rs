@@ -6,7 +6,7 @@
 
 use core::{array, slice};
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, prefetch};
 use crate::scalar::sealed::Compute;
 use crate::storage::Stored;
 
@@ -44,7 +44,12 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
             rows,
             x.len(),
             #[inline(always)]
-            |_| {},
+            |row| {
+                // A row of bytes is too short for the processor to run ahead by itself.
+                if W::WIDENS && V::LANES > 1 {
+                    prefetch(row, DOTS * stride);
+                }
+            },
         );
         for (r, dot) in dots.into_iter().take(count).enumerate() {
             each(first + r, dot);

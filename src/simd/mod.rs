@@ -63,6 +63,13 @@ pub trait Isa: Copy + 'static {
     /// Whether [`Lanes::mul_add`] rounds once and kernels may sum in native widths. Results then
     /// hold their error bound and no longer the portable order.
     const FUSED: bool;
+
+    /// Widens binary16 numbers, given as their representations, where there is an instruction for
+    /// it; returns whether there is. Signaling NaN becomes quiet.
+    #[inline(always)]
+    fn widen_f16(self, _: &[u16], _: &mut [f32; LANES]) -> bool {
+        false
+    }
 }
 
 /// A vector of one instruction set.
