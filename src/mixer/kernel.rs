@@ -400,24 +400,24 @@ impl<T: Scalar, W: Stored<T>> Tile<'_, T, W> {
             let mut column = columns.start;
             while column < columns.end {
                 let rest;
-                let (data, stride, ahead) = if column + width <= dim || T::Lanes::<S>::LANES == 1 {
+                let lines = if column + width <= dim || T::Lanes::<S>::LANES == 1 {
                     let data = rows.data.get(first * rows.stride + column..);
-                    (data.unwrap_or_default(), rows.stride, BLOCK * rows.stride)
+                    Lines {
+                        data: data.unwrap_or_default(),
+                        stride: rows.stride,
+                        ahead: BLOCK * rows.stride,
+                    }
                 } else {
                     rest = copies(rows, first..end, column..dim);
-                    (rest.as_flattened(), WIDEST, 0)
+                    Lines {
+                        data: rest.as_flattened(),
+                        stride: WIDEST,
+                        ahead: 0,
+                    }
                 };
                 let to = part.get_mut(head * (padded(dim) + HEADER)..);
-                strip::<T::Lanes<S>, W, HEADS, VECTORS>(
-                    isa,
-                    data,
-                    stride,
-                    ahead,
-                    own,
-                    dim,
-                    column,
-                    to.unwrap_or_default(),
-                );
+                let to = to.unwrap_or_default();
+                strip::<T::Lanes<S>, W, HEADS, VECTORS>(isa, lines, own, to, dim, column);
                 column += width;
             }
             head += HEADS;
@@ -425,17 +425,26 @@ impl<T: Scalar, W: Stored<T>> Tile<'_, T, W> {
     }
 }
 
+/// A few columns of a few rows.
+#[derive(Clone, Copy, Debug)]
+struct Lines<'a, W> {
+    /// The first row starts here.
+    data: &'a [W],
+    /// The distance from one row to the next.
+    stride: usize,
+    /// The distance to what the next block needs.
+    ahead: usize,
+}
+
 /// Adds weighted rows, the last one first, to `VECTORS` vectors from `column` on of each head.
 #[inline(always)]
 fn strip<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const VECTORS: usize>(
     isa: V::Isa,
-    rows: &[W],
-    stride: usize,
-    ahead: usize,
+    rows: Lines<'_, W>,
     weights: &[[V::Element; HEADS]],
+    part: &mut [V::Element],
     dim: usize,
     column: usize,
-    part: &mut [V::Element],
 ) {
     let mut sums = [[V::splat(isa, V::Element::ZERO); VECTORS]; HEADS];
     for (h, sums) in sums.iter_mut().enumerate() {
@@ -445,15 +454,17 @@ fn strip<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const VECTORS: usi
             *sum = V::load(isa, values.get(column + v * V::LANES..).unwrap_or_default());
         }
     }
-    let mut at = weights.len() * stride;
+    let mut at = weights.len() * rows.stride;
     for p in weights.iter().rev() {
-        at -= stride;
+        at -= rows.stride;
         // All there, which the compiler does not see: leaving is cheaper than a value for it.
-        let Some(x) = rows.get(at..) else { break };
+        let Some(x) = rows.data.get(at..) else {
+            break;
+        };
         let Some(x) = x.get(..VECTORS * V::LANES) else {
             break;
         };
-        ask::<V, W>(x, ahead);
+        ask::<V, W>(x, rows.ahead);
         let mut values = [V::splat(isa, V::Element::ZERO); VECTORS];
         for (v, value) in values.iter_mut().enumerate() {
             *value = W::load(isa, x.get(v * V::LANES..).unwrap_or_default());
