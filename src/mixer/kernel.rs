@@ -152,7 +152,10 @@ fn dots<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
                 keys,
                 dim,
                 #[inline(always)]
-                |x| ask::<T::Lanes<S>, W>(x, BLOCK * rows.stride),
+                |k, at| {
+                    let next = (key + k + BLOCK) * rows.stride + at;
+                    ask::<T::Lanes<S>, W>(rows.data, next, T::Lanes::<S>::LANES);
+                },
             );
             for (h, scores) in scores.iter_mut().enumerate() {
                 for k in 0..KEYS {
@@ -173,13 +176,13 @@ fn dots<S: Isa, T: Scalar, W: Stored<T>, const HEADS: usize, const KEYS: usize>(
     }
 }
 
-/// Asks memory for what the next block needs where this one needs `x`.
+/// Asks memory for `count` elements that the next block needs, from `from` on.
 ///
 /// One lane reads too little at a time, and rarely a memory that is far away.
 #[inline(always)]
-fn ask<V: Lanes, X>(x: &[X], ahead: usize) {
+fn ask<V: Lanes, X>(x: &[X], from: usize, count: usize) {
     if V::LANES > 1 {
-        prefetch(x, ahead);
+        prefetch(x, from, count);
     }
 }
 
@@ -464,7 +467,7 @@ fn strip<V: Lanes, W: Stored<V::Element>, const HEADS: usize, const VECTORS: usi
         let Some(x) = x.get(..VECTORS * V::LANES) else {
             break;
         };
-        ask::<V, W>(x, rows.ahead);
+        ask::<V, W>(rows.data, at + rows.ahead, VECTORS * V::LANES);
         let mut values = [V::splat(isa, V::Element::ZERO); VECTORS];
         for (v, value) in values.iter_mut().enumerate() {
             *value = W::load(isa, x.get(v * V::LANES..).unwrap_or_default());

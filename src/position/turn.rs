@@ -100,6 +100,8 @@ pub(super) trait Heads<T: Angle> {
     fn len(&self) -> usize;
     /// Returns `len` elements to read, from `at` on.
     fn from(&self, at: usize, len: usize) -> &[T];
+    /// Asks memory for `len` elements that will be read, from `at` on.
+    fn ask(&self, at: usize, len: usize);
     /// Returns `len` elements to write, from `at` on.
     fn to(&mut self, at: usize, len: usize) -> &mut [T];
     /// Passes elements on unchanged.
@@ -122,6 +124,10 @@ impl<T: Angle> Heads<T> for &mut [T] {
     #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self, at, len)
+    }
+    #[inline(always)]
+    fn ask(&self, at: usize, len: usize) {
+        prefetch(self, at, len);
     }
     #[inline(always)]
     fn to(&mut self, at: usize, len: usize) -> &mut [T] {
@@ -161,6 +167,10 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self.0, at, len)
+    }
+    #[inline(always)]
+    fn ask(&self, at: usize, len: usize) {
+        prefetch(self.0, at, len);
     }
     #[inline(always)]
     fn to(&mut self, at: usize, len: usize) -> &mut [T] {
@@ -382,9 +392,8 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 for _ in 0..span.count {
                     let mut place = at;
                     for (&[c0, c1, s0, s1], poison) in spread.iter().zip(&mut poison) {
-                        let line = x.from(place, 2 * V::LANES);
-                        prefetch(line, 2 * SHARE * layout.head_dim());
-                        let [a, b]: [V; 2] = load(isa, line);
+                        x.ask(place + 2 * SHARE * layout.head_dim(), 2 * V::LANES);
+                        let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
                         let (p, q) = a.swap_neighbors(b);
                         let y = a.mul_add(c0, p * s0);
                         let z = b.mul_add(c1, q * s1);

@@ -4,6 +4,7 @@
 //! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero. Eight dot
 //! products are computed at once, so that their chains of additions hide each other's latency.
 
+use core::ops::Range;
 use core::{array, slice};
 
 use super::{LANES, Lanes, prefetch};
@@ -44,10 +45,10 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
             rows,
             x.len(),
             #[inline(always)]
-            |row| {
-                // A row of bytes is too short for the processor to run ahead by itself.
+            |r, at| {
+                // Rows of narrow numbers are too short for the processor to run ahead by itself.
                 if W::WIDENS && V::LANES > 1 {
-                    prefetch(row, DOTS * stride);
+                    prefetch(matrix, (first + DOTS + r) * stride + at, V::LANES);
                 }
             },
         );
@@ -61,14 +62,14 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
 /// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`
 /// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a vector is shorter.
 ///
-/// `read` is told of each native vector of a row before it is loaded.
+/// `read(row, element)` is told of each native vector of a row before it is loaded.
 #[inline(always)]
 pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[V::Element]; XS],
     rows: [&[W]; ROWS],
     len: usize,
-    read: impl Fn(&[W]),
+    read: impl Fn(usize, usize),
 ) -> [V::Element; DOTS] {
     let mut sums = [[V::Element::ZERO; LANES]; DOTS];
     let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
@@ -89,7 +90,7 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
             let x = x_end.each_ref().map(slice::from_ref);
             (x, rows_end.each_ref().map(slice::from_ref), len)
         };
-        add::<V, W, XS, ROWS>(isa, x, rows, to - at, at == 0, &mut sums, &read);
+        add::<V, W, XS, ROWS>(isa, x, rows, at..to, &mut sums, &read);
         at = to;
     }
     join::<V>(isa, &mut sums)
@@ -128,16 +129,15 @@ fn copies<X: Copy + Default, const N: usize>(x: [&[X]; N], from: usize) -> [[X; 
     copies
 }
 
-/// Adds the products of all chunks to the sums, which are zero before the first.
+/// Adds the products of all chunks, which are these elements, to the sums; they start from zero.
 #[inline(always)]
 fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[[V::Element; LANES]]; XS],
     rows: [&[[W; LANES]]; ROWS],
-    len: usize,
-    first: bool,
+    elements: Range<usize>,
     sums: &mut [[V::Element; LANES]; DOTS],
-    read: &impl Fn(&[W]),
+    read: &impl Fn(usize, usize),
 ) {
     let count = x.first().map_or(0, |x| x.len());
     let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
@@ -146,12 +146,12 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     // Columns without elements stay zero.
     let columns = match V::LANES {
         LANES => 1,
-        _ => len.div_ceil(V::LANES).min(LANES / V::LANES),
+        _ => elements.len().div_ceil(V::LANES).min(LANES / V::LANES),
     };
     for column in 0..columns {
         let lane = column * V::LANES;
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
-        if !first {
+        if elements.start > 0 {
             for (acc, sums) in acc.iter_mut().zip(&*sums) {
                 *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
             }
@@ -168,8 +168,8 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
             for (v, x) in v.iter_mut().zip(x) {
                 *v = V::load(isa, x);
             }
-            for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
-                read(row);
+            for (r, (row, acc)) in rows.iter().zip(acc.chunks_exact_mut(XS)).enumerate() {
+                read(r, elements.start + c * LANES + lane);
                 let w: V = W::load(isa, row);
                 for (acc, &v) in acc.iter_mut().zip(&v) {
                     *acc = v.mul_add(w, *acc);

@@ -28,26 +28,27 @@ pub(crate) use wide::Wide;
 
 use crate::scalar::Scalar;
 
-/// Asks memory for what lies `ahead` elements behind the start of `x`, as many as `x` has, and does
-/// not wait for it. A hint: there may be nothing.
+/// Asks memory for the `count` elements from `from` on, as far as `x` has them, and does not wait.
 ///
 /// It asks for the second cache: on its way to the first a core has room for fewer lines than the
 /// latency of memory calls for. Asking for little at a time, beside the arithmetic, is what keeps
-/// memory busy; a burst is dropped in part.
+/// memory busy; a burst is dropped in part. Nothing happens without `std`, or on other processors
+/// than x86.
 #[inline(always)]
-pub(crate) fn prefetch<X>(x: &[X], ahead: usize) {
-    #[cfg(feature = "simd")]
+pub(crate) fn prefetch<X>(x: &[X], from: usize, count: usize) {
+    #[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
     {
-        // The bytes that memory hands over together, on most processors.
+        // The bytes that memory hands over together.
         const LINE: usize = 64;
-        const SECOND_CACHE: i32 = 1;
-        for first in (0..x.len()).step_by(LINE / size_of::<X>()) {
-            let line = x.as_ptr().wrapping_add(ahead + first);
-            branches::prefetch_read_data::<X, SECOND_CACHE>(line);
+        const SECOND_CACHE: i32 = 2;
+        for at in (0..count).step_by(LINE / size_of::<X>()) {
+            if let Some(line) = x.get(from + at) {
+                mem_prefetch::prefetch_read_data::<X, SECOND_CACHE>(line);
+            }
         }
     }
-    #[cfg(not(feature = "simd"))]
-    let _ = (x, ahead);
+    #[cfg(not(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64"))))]
+    let _ = (x, from, count);
 }
 
 /// An instruction set and an arithmetic, as a zero-sized token.
