@@ -7,13 +7,12 @@
 
 use core::hint::black_box;
 use core::time::Duration;
-use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
 use suanzi::mixer::{Attention, Cache};
 use suanzi::storage::{F16, Stored};
-use suanzi_benches::uniform;
+use suanzi_benches::{in_turns, uniform};
 
 const HEADS: usize = 32;
 const KV_HEADS: usize = 8;
@@ -114,16 +113,17 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
     let mut out = vec![0.0; HEADS * DIM];
     let mut want = vec![0.0; HEADS * DIM];
     let mut scores = vec![0.0; tokens];
-    let mut step = |cpu: Cpu, i: usize, out: &mut [f32]| {
+    let mut other_scratch = scratch.clone();
+    let step = |cpu: Cpu, i: usize, scratch: &mut [f32], out: &mut [f32]| {
         let (keys, values) = &caches[i];
         let cache = Cache::<W, _>::filled(KV_HEADS, DIM, DIM, &keys[..], &values[..]).unwrap();
         attention
             .on(cpu)
-            .attend(&query, &cache, tokens, &mut scratch, out)
+            .attend(&query, &cache, tokens, scratch, out)
             .unwrap();
     };
     naive(&query, &keys, &values, tokens, &mut scores, &mut want);
-    step(Cpu::default(), 0, &mut out);
+    step(Cpu::default(), 0, &mut scratch, &mut out);
     let worst = out
         .iter()
         .zip(&want)
@@ -132,8 +132,34 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
 
     for copies in [1, copies] {
         let warmth = if copies == 1 { "warm" } else { "cold" };
-        let mut group =
-            criterion.benchmark_group(format!("decode 32:8 d=128 {} {warmth}", W::NAME));
+        let title = format!("decode 32:8 d=128 {} {warmth}", W::NAME);
+        // Each walks over the caches by itself, so that what one has read does not serve the next.
+        let (mut read, mut attended, mut fused) = (0, copies / 3, 2 * copies / 3);
+        let next = |at: &mut usize| {
+            *at = (*at + 1) % copies;
+            *at
+        };
+        let mut other = out.clone();
+        in_turns(
+            &format!("{title}, {tokens} tokens"),
+            bytes,
+            "B",
+            &mut [
+                ("sum (roof)", &mut || {
+                    let (keys, values) = &caches[next(&mut read)];
+                    black_box(W::sum(black_box(keys)).wrapping_add(W::sum(black_box(values))));
+                }),
+                ("attend", &mut || {
+                    let i = next(&mut attended);
+                    step(Cpu::default(), i, &mut scratch, &mut out);
+                }),
+                ("attend fused", &mut || {
+                    let i = next(&mut fused);
+                    step(Cpu::fused(), i, &mut other_scratch, &mut other);
+                }),
+            ],
+        );
+        let mut group = criterion.benchmark_group(title);
         group.throughput(Throughput::Bytes(bytes as u64));
         let mut at = 0;
         let mut next = move || {
@@ -147,10 +173,10 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
             });
         });
         group.bench_function(BenchmarkId::new("attend", tokens), |b| {
-            b.iter(|| step(Cpu::default(), next(), black_box(&mut out)));
+            b.iter(|| step(Cpu::default(), next(), &mut scratch, black_box(&mut out)));
         });
         group.bench_function(BenchmarkId::new("attend fused", tokens), |b| {
-            b.iter(|| step(Cpu::fused(), next(), black_box(&mut out)));
+            b.iter(|| step(Cpu::fused(), next(), &mut scratch, black_box(&mut out)));
         });
         if tokens == 1024 {
             group.bench_function(BenchmarkId::new("naive", tokens), |b| {
@@ -168,33 +194,6 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
             });
         }
         group.finish();
-
-        // The same once more, in turns, for the fraction of the roof.
-        let mut time = |f: &mut dyn FnMut(usize)| {
-            f(next());
-            let (start, mut n) = (Instant::now(), 0);
-            while start.elapsed() < Duration::from_millis(300) || n < copies {
-                f(next());
-                n += 1;
-            }
-            start.elapsed().as_secs_f64() / f64::from(u32::try_from(n).unwrap())
-        };
-        let roof = time(&mut |i| {
-            let (keys, values) = &caches[i];
-            black_box(W::sum(black_box(keys)).wrapping_add(W::sum(black_box(values))));
-        });
-        let ours = time(&mut |i| step(Cpu::default(), i, black_box(&mut out)));
-        let fused = time(&mut |i| step(Cpu::fused(), i, black_box(&mut out)));
-        let rate = |t: f64| bytes as f64 / t / 1e9;
-        println!(
-            "{} {warmth} {tokens} tokens: roof {:.1} GB/s, attend {:.1} GB/s ({:.0} %), fused {:.1} GB/s ({:.0} %)",
-            W::NAME,
-            rate(roof),
-            rate(ours),
-            100.0 * roof / ours,
-            rate(fused),
-            100.0 * roof / fused
-        );
     }
 }
 

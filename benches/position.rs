@@ -7,6 +7,7 @@ use core::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use suanzi::position::{Base, HeadLayout, Pairing, Rope, RopeTable};
 use suanzi::{Cpu, Level};
+use suanzi_benches::in_turns;
 
 const HEADS: usize = 32;
 const HEAD_DIM: usize = 128;
@@ -98,6 +99,39 @@ fn rotation(c: &mut Criterion) {
                 "{pairing:?}: differs from the naive form by {error}"
             );
 
+            let (mut scaled, mut turned) = (x.clone(), x.clone());
+            let (mut copy, mut into) = (x.clone(), x.clone());
+            in_turns(
+                &format!("{pairing:?}, {tokens} tokens"),
+                8 * len,
+                "B",
+                &mut [
+                    ("scale and copy (roof)", &mut || {
+                        scale_and_copy(black_box(1.5), black_box(&x), &mut copy);
+                    }),
+                    ("table into", &mut || {
+                        table
+                            .rotate_each_into(positions.clone(), black_box(&x), &mut into)
+                            .expect("a rotation");
+                    }),
+                ],
+            );
+            in_turns(
+                &format!("{pairing:?}, {tokens} tokens, in place"),
+                8 * len,
+                "B",
+                &mut [
+                    ("scale (roof)", &mut || {
+                        let factor = black_box(-1.0);
+                        black_box(&mut scaled).iter_mut().for_each(|y| *y *= factor);
+                    }),
+                    ("table in place", &mut || {
+                        table
+                            .rotate_each(positions.clone(), black_box(&mut turned))
+                            .expect("a rotation");
+                    }),
+                ],
+            );
             group.bench_function(
                 BenchmarkId::new("table into", format!("{pairing:?}")),
                 |b| {

@@ -12,7 +12,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use rten_simd::SimdOp;
 use suanzi::Cpu;
 use suanzi::probability::{LogSoftmax, LogSumExp, ProbabilityMap, Softmax};
-use suanzi_benches::logits;
+use suanzi_benches::{in_turns, logits};
 
 const LENGTHS: [usize; 5] = [128, 1024, 4096, 32_768, 128_256];
 
@@ -88,6 +88,28 @@ fn softmax(c: &mut Criterion) {
                 black_box(rten_vecmath::Softmax::new(black_box(&x), out).dispatch());
             });
         });
+        let (ours, fused) = (Softmax::default(), Softmax::default().on(Cpu::fused()));
+        let (mut a, mut b) = (y.clone(), y.clone());
+        in_turns(
+            &format!("softmax of {n}"),
+            n,
+            "elements",
+            &mut [
+                ("rten-vecmath", &mut || {
+                    let out = &mut peer.spare_capacity_mut()[..n];
+                    black_box(rten_vecmath::Softmax::new(black_box(&x), out).dispatch());
+                }),
+                ("suanzi", &mut || {
+                    ours.map(black_box(&x[..]), &mut a[..])
+                        .expect("lengths agree")
+                }),
+                ("suanzi fused", &mut || {
+                    fused
+                        .map(black_box(&x[..]), &mut b[..])
+                        .expect("lengths agree");
+                }),
+            ],
+        );
         naive(&x, &mut y);
         check(&format!("naive {n}"), &x, &y, want, 0.0, 1.0e4);
         group.bench_function(BenchmarkId::new("naive libm", n), |b| {
@@ -120,6 +142,22 @@ fn log_softmax(c: &mut Criterion) {
             1.0,
             1.0e3,
         );
+        let ours = LogSoftmax::default();
+        in_turns(
+            &format!("log-softmax of {n}"),
+            n,
+            "elements",
+            &mut [
+                ("rten-vecmath", &mut || {
+                    let out = &mut peer.spare_capacity_mut()[..n];
+                    black_box(rten_vecmath::LogSoftmax::new(black_box(&x), out).dispatch());
+                }),
+                ("suanzi", &mut || {
+                    ours.map(black_box(&x[..]), &mut y[..])
+                        .expect("lengths agree")
+                }),
+            ],
+        );
         group.bench_function(BenchmarkId::new("rten-vecmath", n), |b| {
             b.iter(|| {
                 let out = &mut peer.spare_capacity_mut()[..n];
@@ -143,6 +181,21 @@ fn log_sum_exp(c: &mut Criterion) {
                 b.iter(|| reduce.reduce(black_box(&x)));
             });
         }
+        let ours = LogSumExp::default();
+        in_turns(
+            &format!("logsumexp of {n}"),
+            n,
+            "elements",
+            &mut [
+                ("rten-vecmath", &mut || {
+                    let max = rten_vecmath::MaxNum::new(black_box(&x)).dispatch();
+                    black_box(max + rten_vecmath::SumExpSub::new(&x, max).dispatch().ln());
+                }),
+                ("suanzi", &mut || {
+                    black_box(ours.reduce(black_box(&x)).expect("no mask"));
+                }),
+            ],
+        );
         group.bench_function(BenchmarkId::new("rten-vecmath", n), |b| {
             b.iter(|| {
                 let max = rten_vecmath::MaxNum::new(black_box(&x)).dispatch();

@@ -89,13 +89,14 @@ DEVICE Reference reference_of_row(float max) {
   return {center, ((max - center) * LOG2_E + MAGIC) - MAGIC};
 }
 
-// exp(d) * 2^(SHIFT - exponent) without ever rounding a difference; see `src/math/exp.rs`.
+// exp(d) * 2^(shift - exponent) without ever rounding a difference; see `src/math/exp.rs`. Rows that are
+// divided by their sum are raised by SHIFT and held at FLOOR, others by nothing and at REACH.
 template <class A>
 struct ScaledExp {
   float floor, magic;
 
-  DEVICE explicit ScaledExp(float exponent)
-      : floor((exponent - FLOOR) * (LN2_HI + LN2_LO)), magic(MAGIC + (BIAS + SHIFT - exponent)) {}
+  DEVICE explicit ScaledExp(float exponent, float shift = SHIFT, float lowest = FLOOR)
+      : floor((exponent - lowest) * (LN2_HI + LN2_LO)), magic(MAGIC + (BIAS + shift - exponent)) {}
 
   DEVICE float operator()(float d) const {
     d = floor > d ? floor : d;  // NaN passes.

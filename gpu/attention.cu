@@ -50,7 +50,7 @@ DEVICE Reference reference_of(float max) {
 // The exponential for scores in a reference, less the center.
 template <class A>
 DEVICE ScaledExp<A> exp_in(Reference r) {
-  return ScaledExp<A>((r.exponent == -infinity() ? 0.0f : r.exponent) + SHIFT);
+  return ScaledExp<A>(r.exponent == -infinity() ? 0.0f : r.exponent, 0.0f, REACH);
 }
 
 // 2^k for an integer k <= 0, zero below the normal numbers.

@@ -11,6 +11,7 @@ constexpr float HALF_PI_LO = -4.454455e-6f;
 constexpr float CENTERED = 220.0f;
 constexpr float SHIFT = 60.0f;
 constexpr float FLOOR = 184.0f;
+constexpr float REACH = 100.0f;
 constexpr float EXP_0 = 0.0013823551f;
 constexpr float EXP_1 = 0.008368824f;
 constexpr float EXP_2 = 0.041668236f;

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-NUMBERS = ["HALF", "LOG2_E", "LN2_HI", "LN2_LO", "HALF_PI_HI", "HALF_PI_LO", "CENTERED", "SHIFT", "FLOOR"]
+NUMBERS = ["HALF", "LOG2_E", "LN2_HI", "LN2_LO", "HALF_PI_HI", "HALF_PI_LO", "CENTERED", "SHIFT", "FLOOR", "REACH"]
 POLYNOMIALS = ["EXP", "SIN", "COS"]
 
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::scalar::Scalar;
+use crate::simd::{Isa, LANES};
 
 /// A number type that arrays of weights, keys and values are kept in, read as `T`.
 ///
@@ -60,7 +61,7 @@ same!(f32);
 same!(f64);
 
 macro_rules! widened {
-    ($t:ident, $widen:expr, $narrow:expr) => {
+    ($t:ident, $widen:expr, $narrow:expr, $at_once:expr) => {
         impl sealed::Widen<f32> for $t {
             const WIDENS: bool = true;
             #[inline(always)]
@@ -73,21 +74,34 @@ macro_rules! widened {
             }
             #[inline(always)]
             fn load<V: crate::simd::Lanes<Element = f32>>(isa: V::Isa, x: &[Self]) -> V {
-                let mut lanes = [0.0; crate::simd::LANES];
+                let mut lanes = [0.0; LANES];
                 let Some(x) = x.get(..V::LANES) else {
                     return V::splat(isa, f32::NAN);
                 };
-                for (lane, &x) in lanes.iter_mut().zip(x) {
-                    *lane = $widen(x);
+                if !$at_once(isa, x, &mut lanes) {
+                    for (lane, &x) in lanes.iter_mut().zip(x) {
+                        *lane = $widen(x);
+                    }
                 }
                 V::load(isa, &lanes)
             }
         }
     };
 }
-widened!(F16, F16::to_f32, F16::from_f32);
-widened!(Bf16, Bf16::to_f32, Bf16::from_f32);
-widened!(i8, f32::from, |value: f32| libm::rintf(value) as Self);
+widened!(F16, F16::to_f32, F16::from_f32, F16::widen_at_once);
+widened!(Bf16, Bf16::to_f32, Bf16::from_f32, one_by_one);
+widened!(
+    i8,
+    f32::from,
+    |value: f32| libm::rintf(value) as Self,
+    one_by_one
+);
+
+/// Leaves widening to the compiler.
+#[inline(always)]
+fn one_by_one<S, X>(_: S, _: &[X], _: &mut [f32; LANES]) -> bool {
+    false
+}
 
 macro_rules! half_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -141,6 +155,16 @@ half_type! {
 }
 
 impl F16 {
+    /// Widens with one instruction, where there is one; returns whether there is.
+    #[inline(always)]
+    fn widen_at_once<S: Isa>(isa: S, x: &[Self], to: &mut [f32; LANES]) -> bool {
+        let mut bits = [0; LANES];
+        for (bits, x) in bits.iter_mut().zip(x) {
+            *bits = x.0;
+        }
+        isa.widen_f16(&bits, to)
+    }
+
     /// Widens exactly; subnormal numbers, infinities and NaN with its payload included.
     #[inline(always)]
     #[must_use]

@@ -14,7 +14,7 @@
 use super::angle::{self, Angle};
 use super::{HeadLayout, Pairing};
 use crate::scalar::sealed::Compute;
-use crate::simd::{Isa, Lanes, One};
+use crate::simd::{Isa, Lanes, One, prefetch};
 
 /// Where the cosines and sines of one token come from.
 pub(super) trait Source<T: Angle>: Copy {
@@ -96,8 +96,12 @@ impl<T: Angle> Source<T> for Inverse<'_, T> {
 
 /// What a rotation reads and writes: one slice, or two of the same length.
 pub(super) trait Heads<T: Angle> {
+    /// Returns the number of elements.
+    fn len(&self) -> usize;
     /// Returns `len` elements to read, from `at` on.
     fn from(&self, at: usize, len: usize) -> &[T];
+    /// Asks memory for `len` elements that will be read, from `at` on.
+    fn ask(&self, at: usize, len: usize);
     /// Returns `len` elements to write, from `at` on.
     fn to(&mut self, at: usize, len: usize) -> &mut [T];
     /// Passes elements on unchanged.
@@ -114,8 +118,16 @@ pub(super) trait Heads<T: Angle> {
 
 impl<T: Angle> Heads<T> for &mut [T] {
     #[inline(always)]
+    fn len(&self) -> usize {
+        <[T]>::len(self)
+    }
+    #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self, at, len)
+    }
+    #[inline(always)]
+    fn ask(&self, at: usize, len: usize) {
+        prefetch(self, at, len);
     }
     #[inline(always)]
     fn to(&mut self, at: usize, len: usize) -> &mut [T] {
@@ -149,8 +161,16 @@ impl<T: Angle> Heads<T> for &mut [T] {
 
 impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     #[inline(always)]
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+    #[inline(always)]
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self.0, at, len)
+    }
+    #[inline(always)]
+    fn ask(&self, at: usize, len: usize) {
+        prefetch(self.0, at, len);
     }
     #[inline(always)]
     fn to(&mut self, at: usize, len: usize) -> &mut [T] {
@@ -205,6 +225,8 @@ fn span_mut<T>(x: &mut [T], at: usize, len: usize) -> &mut [T] {
 /// Heads that are turned before the next block of pairs is: few enough to stay in the first cache,
 /// and enough to share what a block needs.
 const SHARE: usize = 8;
+/// Bytes from which on memory decides, which wants to be walked in order: each head by itself.
+const FAR: usize = 4 << 20;
 /// Vectors of pairs in a block.
 const BLOCK: usize = 2;
 
@@ -217,11 +239,13 @@ pub(super) fn tokens<S: Isa, T: Angle, F: Source<T>>(
     sources: impl Iterator<Item = F>,
     x: &mut impl Heads<T>,
 ) {
+    let far = x.len() > FAR / size_of::<T>();
+    let share = if far { 1 } else { SHARE };
     let mut at = 0;
     for source in sources {
         let mut left = heads;
         while left > 0 {
-            let count = left.min(SHARE);
+            let count = left.min(share);
             token::<S, T, F>(isa, layout, Span { at, count }, source, x);
             at += count * layout.head_dim();
             left -= count;
@@ -368,6 +392,7 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 for _ in 0..span.count {
                     let mut place = at;
                     for (&[c0, c1, s0, s1], poison) in spread.iter().zip(&mut poison) {
+                        x.ask(place + 2 * SHARE * layout.head_dim(), 2 * V::LANES);
                         let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
                         let (p, q) = a.swap_neighbors(b);
                         let y = a.mul_add(c0, p * s0);

@@ -4,9 +4,10 @@
 //! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero. Eight dot
 //! products are computed at once, so that their chains of additions hide each other's latency.
 
+use core::ops::Range;
 use core::{array, slice};
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, prefetch};
 use crate::scalar::sealed::Compute;
 use crate::storage::Stored;
 
@@ -38,7 +39,19 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
                 block.get(at..).unwrap_or_default()
             },
         );
-        let dots = tile::<V, W, 1, DOTS>(isa, [x], rows, x.len());
+        let dots = tile::<V, W, 1, DOTS>(
+            isa,
+            [x],
+            rows,
+            x.len(),
+            #[inline(always)]
+            |r, at| {
+                // Rows of narrow numbers are too short for the processor to run ahead by itself.
+                if W::WIDENS && V::LANES > 1 {
+                    prefetch(matrix, (first + DOTS + r) * stride + at, V::LANES);
+                }
+            },
+        );
         for (r, dot) in dots.into_iter().take(count).enumerate() {
             each(first + r, dot);
         }
@@ -48,12 +61,15 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
 
 /// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`
 /// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a vector is shorter.
+///
+/// `read(row, element)` is told of each native vector of a row before it is loaded.
 #[inline(always)]
 pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[V::Element]; XS],
     rows: [&[W]; ROWS],
     len: usize,
+    read: impl Fn(usize, usize),
 ) -> [V::Element; DOTS] {
     let mut sums = [[V::Element::ZERO; LANES]; DOTS];
     let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
@@ -74,7 +90,7 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
             let x = x_end.each_ref().map(slice::from_ref);
             (x, rows_end.each_ref().map(slice::from_ref), len)
         };
-        add::<V, W, XS, ROWS>(isa, x, rows, to - at, &mut sums);
+        add::<V, W, XS, ROWS>(isa, x, rows, at..to, &mut sums, &read);
         at = to;
     }
     join::<V>(isa, &mut sums)
@@ -103,10 +119,7 @@ fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
 ///
 /// Compiled once for all instruction sets.
 #[inline(never)]
-pub(crate) fn copies<X: Copy + Default, const N: usize>(
-    x: [&[X]; N],
-    from: usize,
-) -> [[X; LANES]; N] {
+fn copies<X: Copy + Default, const N: usize>(x: [&[X]; N], from: usize) -> [[X; LANES]; N] {
     let mut copies = [[X::default(); LANES]; N];
     for (to, x) in copies.iter_mut().zip(x) {
         for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
@@ -116,14 +129,15 @@ pub(crate) fn copies<X: Copy + Default, const N: usize>(
     copies
 }
 
-/// Adds the products of all chunks to the sums.
+/// Adds the products of all chunks, which are these elements, to the sums; they start from zero.
 #[inline(always)]
 fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
     x: [&[[V::Element; LANES]]; XS],
     rows: [&[[W; LANES]]; ROWS],
-    len: usize,
+    elements: Range<usize>,
     sums: &mut [[V::Element; LANES]; DOTS],
+    read: &impl Fn(usize, usize),
 ) {
     let count = x.first().map_or(0, |x| x.len());
     let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
@@ -132,21 +146,31 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     // Columns without elements stay zero.
     let columns = match V::LANES {
         LANES => 1,
-        _ => len.div_ceil(V::LANES).min(LANES / V::LANES),
+        _ => elements.len().div_ceil(V::LANES).min(LANES / V::LANES),
     };
-    let mut lane = 0;
-    for _ in 0..columns {
+    for column in 0..columns {
+        let lane = column * V::LANES;
         let mut acc = [V::splat(isa, V::Element::ZERO); DOTS];
-        for (acc, sums) in acc.iter_mut().zip(&*sums) {
-            *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
+        if elements.start > 0 {
+            for (acc, sums) in acc.iter_mut().zip(&*sums) {
+                *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
+            }
         }
         for c in 0..count {
+            // All there, which the compiler does not see: leaving is cheaper than a value for it.
+            let (Some(x), Some(rows)) = (
+                parts::<V, _, XS>(x, c, column),
+                parts::<V, _, ROWS>(rows, c, column),
+            ) else {
+                break;
+            };
             let mut v = [V::splat(isa, V::Element::ZERO); XS];
             for (v, x) in v.iter_mut().zip(x) {
-                *v = V::load(isa, part(x, c, lane));
+                *v = V::load(isa, x);
             }
-            for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
-                let w: V = W::load(isa, part(row, c, lane));
+            for (r, (row, acc)) in rows.iter().zip(acc.chunks_exact_mut(XS)).enumerate() {
+                read(r, elements.start + c * LANES + lane);
+                let w: V = W::load(isa, row);
                 for (acc, &v) in acc.iter_mut().zip(&v) {
                     *acc = v.mul_add(w, *acc);
                 }
@@ -155,19 +179,22 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
         for (acc, sums) in acc.iter().zip(&mut *sums) {
             acc.store(sums.get_mut(lane..).unwrap_or_default());
         }
-        lane += V::LANES;
     }
 }
 
-/// Returns lanes `lane..` of chunk `c`.
+/// Returns native vector `column` of chunk `c` of each.
 #[inline(always)]
-fn part<X>(x: &[[X; LANES]], c: usize, lane: usize) -> &[X] {
-    x.get(c)
-        .and_then(
-            #[inline(always)]
-            |x| x.get(lane..),
-        )
-        .unwrap_or_default()
+fn parts<V: Lanes, X, const N: usize>(
+    x: [&[[X; LANES]]; N],
+    c: usize,
+    column: usize,
+) -> Option<[&[X]; N]> {
+    let mut parts = [&[][..]; N];
+    for (part, x) in parts.iter_mut().zip(x) {
+        // Chunks, since each is visibly as long as a vector.
+        *part = x.get(c)?.chunks_exact(V::LANES).nth(column)?;
+    }
+    Some(parts)
 }
 
 /// Joins the sixteen lanes of each of eight sums: lane j takes j + 8, then j + 4, j + 2, j + 1.

@@ -28,6 +28,29 @@ pub(crate) use wide::Wide;
 
 use crate::scalar::Scalar;
 
+/// Asks memory for the `count` elements from `from` on, as far as `x` has them, and does not wait.
+///
+/// It asks for the second cache: on its way to the first a core has room for fewer lines than the
+/// latency of memory calls for. Asking for little at a time, beside the arithmetic, is what keeps
+/// memory busy; a burst is dropped in part. Nothing happens without `std`, or on other processors
+/// than x86.
+#[inline(always)]
+pub(crate) fn prefetch<X>(x: &[X], from: usize, count: usize) {
+    #[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
+    {
+        // The bytes that memory hands over together.
+        const LINE: usize = 64;
+        const SECOND_CACHE: i32 = 2;
+        for at in (0..count).step_by(LINE / size_of::<X>()) {
+            if let Some(line) = x.get(from + at) {
+                mem_prefetch::prefetch_read_data::<X, SECOND_CACHE>(line);
+            }
+        }
+    }
+    #[cfg(not(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64"))))]
+    let _ = (x, from, count);
+}
+
 /// An instruction set and an arithmetic, as a zero-sized token.
 pub trait Isa: Copy + 'static {
     /// The vector of `f32`.
@@ -41,6 +64,13 @@ pub trait Isa: Copy + 'static {
     /// Whether [`Lanes::mul_add`] rounds once and kernels may sum in native widths. Results then
     /// hold their error bound and no longer the portable order.
     const FUSED: bool;
+
+    /// Widens binary16 numbers, given as their representations, where there is an instruction for
+    /// it; returns whether there is. Signaling NaN becomes quiet.
+    #[inline(always)]
+    fn widen_f16(self, _: &[u16], _: &mut [f32; LANES]) -> bool {
+        false
+    }
 }
 
 /// A vector of one instruction set.

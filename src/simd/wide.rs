@@ -3,10 +3,17 @@
 use core::fmt;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
+#[cfg(target_arch = "x86")]
+use core::arch::x86 as arch;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64 as arch;
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+use fearless_simd::SimdInto;
 use fearless_simd::{Select, Simd, SimdFloat, SimdFloatElement, SimdMask};
 use num_traits::One as _;
 
-use super::{Isa, Lanes, Pair};
+use super::{Isa, LANES, Lanes, Pair};
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 
@@ -26,7 +33,29 @@ impl<S: Simd, const FUSED: bool> Isa for Wide<S, FUSED> {
     type F32s = Pair<Pair<Self::F32>>;
     type F64s = Pair<Pair<Self::F64>>;
     const FUSED: bool = FUSED;
+
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[inline(always)]
+    fn widen_f16(self, x: &[u16], to: &mut [f32; LANES]) -> bool {
+        let Some(avx2) = self.0.level().as_avx2() else {
+            return false;
+        };
+        for (to, x) in to.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks().0) {
+            *to = widen_eight(avx2, *x);
+        }
+        true
+    }
 }
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fearless_simd::kernel!(
+    #[inline]
+    fn widen_eight(avx2: Avx2, x: [u16; 8]) -> [f32; 8] {
+        let x: fearless_simd::u16x8<_> = x.simd_into(avx2);
+        let wide: fearless_simd::f32x8<_> = arch::_mm256_cvtph_ps(x.into()).simd_into(avx2);
+        wide.into()
+    }
+);
 
 /// A native vector `V` of the instruction set `S`.
 #[derive(Clone, Copy)]
@@ -119,7 +148,7 @@ where
             v = low.max(high);
             lanes /= 2;
         }
-        let mut stored = [E::NEG_INFINITY; super::LANES];
+        let mut stored = [E::NEG_INFINITY; LANES];
         Self::new(v).store(&mut stored);
         stored[0]
     }
