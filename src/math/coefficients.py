@@ -269,9 +269,11 @@ def implementation(kind):
     number("ERFC_TO", mpf("10.25") if single else mpf("27.25"), "From here up erfc rounds to zero.")
     number("ERFC_CENTER", center_of_erfc(kind), "The zero of the Moebius map of erfc, where the constant term is almost exact.")
     center, shift, low = (220, 60, 184) if single else (1400, 120, 1140)
+    reach = 149 - 2 * 24 - 1 if single else 1074 - 2 * 53 - 1
     number("CENTERED", mpf(center), "Rows of no greater maximum are not shifted.")
     number("SHIFT", mpf(shift), "Terms of a row carry 2^SHIFT.")
     number("FLOOR", mpf(low), "Terms below 2^-FLOOR of the greatest are held there.")
+    number("REACH", mpf(reach), "Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.")
     for polynomial in polynomials(kind):
         coefficients, error = polynomial.derive(kind)
         degree = polynomial.powers[-1]

@@ -62,6 +62,8 @@ impl Coefficients for f32 {
     const SHIFT: Self = 60.0;
     /// Terms below 2^-FLOOR of the greatest are held there.
     const FLOOR: Self = 184.0;
+    /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
+    const REACH: Self = 100.0;
     /// (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2; error relative to exp(r).
     ///
     /// Degree 4, error 2^-28.2.
@@ -173,6 +175,8 @@ impl Coefficients for f64 {
     const SHIFT: Self = 120.0;
     /// Terms below 2^-FLOOR of the greatest are held there.
     const FLOOR: Self = 1140.0;
+    /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
+    const REACH: Self = 967.0;
     /// (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2; error relative to exp(r).
     ///
     /// Degree 9, error 2^-57.8.

@@ -48,12 +48,31 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
     /// Prepares the center and exponent of an earlier row.
     #[inline(always)]
     pub(crate) fn with(isa: V::Isa, center: V::Element, exponent: V::Element) -> Self {
+        Self::raised(isa, center, exponent, V::Element::SHIFT, V::Element::FLOOR)
+    }
+
+    /// Prepares terms without the factor of 2^SHIFT. Those below 2^-REACH are held there, where the
+    /// last product is still exact, since nothing divides them away.
+    #[inline(always)]
+    pub(crate) fn unraised(isa: V::Isa, center: V::Element, exponent: V::Element) -> Self {
+        Self::raised(isa, center, exponent, V::Element::ZERO, V::Element::REACH)
+    }
+
+    /// Prepares terms that are raised by 2^shift, and held at 2^-floor before.
+    #[inline(always)]
+    fn raised(
+        isa: V::Isa,
+        center: V::Element,
+        exponent: V::Element,
+        shift: V::Element,
+        floor: V::Element,
+    ) -> Self {
         let ln2 = V::Element::LN2_HI + V::Element::LN2_LO;
-        let magic = V::Element::MAGIC + (V::Element::BIAS + V::Element::SHIFT - exponent);
+        let magic = V::Element::MAGIC + (V::Element::BIAS + shift - exponent);
         Self {
             center,
             exponent,
-            floor: V::splat(isa, (exponent - V::Element::FLOOR) * ln2),
+            floor: V::splat(isa, (exponent - floor) * ln2),
             magic: V::splat(isa, magic),
         }
     }

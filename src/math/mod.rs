@@ -121,6 +121,8 @@ pub trait Coefficients: Copy + 'static {
     const SHIFT: Self;
     /// Terms below 2^-FLOOR of the greatest are held at it; they vanish in the quotient.
     const FLOOR: Self;
+    /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
+    const REACH: Self;
     /// The exponential: (exp(r) - 1 - r) / r^2, where the error counts against exp(r).
     const EXP: &'static [Self];
     /// The same function, where the error counts against exp(r) - 1.

@@ -18,7 +18,8 @@
 //! 2. Keys fall into blocks of [`BLOCK`] positions, counted from position zero of the sequence. A
 //!    block's reference is that of its greatest visible score m: a center c (zero while m is small,
 //!    else m rounded to a multiple of 128) and the integer N nearest to (m - c) / ln 2. The weight of
-//!    a key is p = exp(s - c) / 2^N, where 2^N takes part as an exponent, exactly.
+//!    a key is p = exp(s - c) / 2^N, where 2^N takes part as an exponent, exactly. A weight below 2^-100
+//!    (2^-967 for `f64`) is held there, whatever finite score it has.
 //! 3. Within a block the sum of p, and the sum of p * v for each element of the values, run from the
 //!    newest key to the oldest, every product and every addition rounded. A memory with scales
 //!    multiplies p by the value's scale before.
@@ -29,9 +30,9 @@
 //!    powers of two, so that a change of reference costs no rounding at all.
 //!
 //! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
-//! a split at any multiple of [`BLOCK`] the same as no split, as long as no product p * v lies below
-//! the normal numbers and the scores are small enough for c = 0 (at most 220 in magnitude for `f32`,
-//! 1400 for `f64`). Otherwise the parts agree within the error bound.
+//! a split at any multiple of [`BLOCK`] the same as no split, as long as no weight is held, no product
+//! p * v lies below the normal numbers and the scores are small enough for c = 0 (at most 220 in
+//! magnitude for `f32`, 1400 for `f64`). Otherwise the parts agree within the error bound.
 
 mod attention;
 mod cache;

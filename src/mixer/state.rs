@@ -55,13 +55,12 @@ impl<T: Scalar> Reference<T> {
     /// Returns the exponential for scores in this reference, less the center.
     #[inline(always)]
     pub(super) fn exp<V: Lanes<Element = T>>(self, isa: V::Isa) -> ScaledExp<V> {
-        // The shift that keeps subnormal results of a softmax would only cost range here.
         let exponent = if self.exponent == T::NEG_INFINITY {
             T::ZERO
         } else {
             self.exponent
         };
-        ScaledExp::with(isa, self.center, exponent + T::SHIFT)
+        ScaledExp::unraised(isa, self.center, exponent)
     }
 
     /// Returns the greater reference and the factors that bring both sides to it.
