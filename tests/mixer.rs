@@ -318,6 +318,38 @@ fn attend<C: KeyValues<f32>>(
     (out, lse)
 }
 
+/// Found by fuzzing: where weights lay near the least normal number, levels with a fused product
+/// differed from those without.
+#[test]
+fn weights_that_vanish_have_the_same_bits_on_every_level() {
+    let dim = 16;
+    let attention = Attention::<f32>::new(1, 1, dim).unwrap();
+    let mut scratch = vec![0.0; attention.scratch_len(2)];
+    for step in 0..4000 {
+        // The values of the two greatest keys cancel, so that the least weight is all that is left.
+        let query: Vec<f32> = (0..dim).map(|i| if i == 0 { 4.0 } else { 0.0 }).collect();
+        let mut keys = vec![0.0; 3 * dim];
+        (keys[0], keys[dim], keys[2 * dim]) = (-0.05 * step as f32, 1.0, 1.0);
+        let values: Vec<f32> = [-6.9375, 0.0625, -0.0625]
+            .into_iter()
+            .flat_map(|v| vec![v; dim])
+            .collect();
+        let cache = Cache::<f32, _>::filled(1, dim, dim, &keys[..], &values[..]).unwrap();
+        let mut want = vec![0.0; dim];
+        let one = attention.on(Cpu::scalar());
+        one.attend(&query, &cache, 3, &mut scratch, &mut want)
+            .unwrap();
+        for cpu in levels() {
+            let mut out = vec![0.0; dim];
+            let attention = attention.on(cpu);
+            attention
+                .attend(&query, &cache, 3, &mut scratch, &mut out)
+                .unwrap();
+            assert_eq!(out, want, "{cpu:?}, key {}", keys[0]);
+        }
+    }
+}
+
 #[test]
 fn positions_that_are_not_visible_are_never_read() {
     let mut sequence = Sequence::new((4, 2), (20, 20), 300, 1.0);

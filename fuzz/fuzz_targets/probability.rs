@@ -53,7 +53,7 @@ fuzz_target!(|input: Input| {
     }
     let naive = reference::Logits {
         scale: scale.map(f64::from),
-        keep,
+        keep: keep.clone(),
         ..Default::default()
     };
     let wide: Vec<f64> = x.iter().copied().map(f64::from).collect();

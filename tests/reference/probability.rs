@@ -25,8 +25,12 @@ impl Logits {
                     return bias.into();
                 }
                 let mut score = Wide::from(x);
-                if let (Some(scale), true) = (self.scale, x.is_finite()) {
-                    score = score * scale.into();
+                if let Some(scale) = self.scale {
+                    score = if x.is_finite() {
+                        score * scale.into()
+                    } else {
+                        (x * scale).into()
+                    };
                 }
                 if let Some(cap) = self.softcap {
                     score = (cap * libm::tanh(score.high / cap)).into();
