@@ -4,7 +4,7 @@
 //! microseconds of a call, the bytes that the operation has to move in that time, and their share of
 //! what a copy within the device's memory moves in the same run.
 
-use std::error::Error;
+use core::error::Error;
 
 use suanzi::gpu::{DeviceSlice, Gpu, Kept};
 use suanzi::mixer::{Attention, Cache};

@@ -51,7 +51,10 @@ mod cpu;
 mod error;
 #[cfg_attr(
     feature = "cuda",
-    allow(unsafe_code, reason = "kernels and device memory are reached through a C interface")
+    allow(
+        unsafe_code,
+        reason = "kernels and device memory are reached through a C interface"
+    )
 )]
 pub mod gpu;
 pub mod math;

@@ -225,15 +225,12 @@ const SHAPES: [(usize, usize, usize, usize); 6] = [
 ];
 
 /// Attends on the device and on the processor to the same cache; returns outputs and log-sum-exps.
-fn attend_both<W: Kept + Default>(
+fn attend_both<W: Kept + Default + Stored<f32>>(
     gpu: Gpu,
     (heads, kv_heads, key_dim, value_dim): (usize, usize, usize, usize),
     tokens: usize,
     scale: f32,
-) -> [[Vec<f32>; 2]; 2]
-where
-    W: Stored<f32>,
-{
+) -> [[Vec<f32>; 2]; 2] {
     let capacity = tokens + 3;
     let (key_len, value_len) = (kv_heads * key_dim, kv_heads * value_dim);
     let keys = uniform(tokens * key_len, 1);

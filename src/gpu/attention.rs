@@ -1,13 +1,11 @@
 //! Decode attention on a device; the kernels are `gpu/attention.cu`.
 
 use super::device::{Extent, MOST_Y};
-use super::kernels::{Kernels, Split};
 use super::{DeviceSlice, Element, Gpu};
 use crate::error::check_len;
 use crate::mixer::{Attention, BLOCK, Cache};
 use crate::storage::{Bf16, Stored};
 use crate::{Error, Parameter};
-use cust::function::Function;
 
 /// Blocks of one split, a warp each: `WARPS` of the kernels.
 const BLOCKS: usize = 8;
@@ -29,33 +27,19 @@ impl Kept for f32 {}
 impl Kept for Bf16 {}
 
 mod sealed {
-    use super::{Function, Kernels, Split};
-
-    /// The kernels of one number type.
+    /// Which kernels read a number type.
     pub trait Kernel {
-        #[doc(hidden)]
-        fn split(kernels: &Kernels) -> &Split;
-        #[doc(hidden)]
-        fn append(kernels: &Kernels) -> &Function<'static>;
+        /// Whether it takes two bytes, else four.
+        const IS_HALF: bool;
     }
 }
 
 impl sealed::Kernel for f32 {
-    fn split(kernels: &Kernels) -> &Split {
-        &kernels.attention_f32
-    }
-    fn append(kernels: &Kernels) -> &Function<'static> {
-        &kernels.cache_append_f32
-    }
+    const IS_HALF: bool = false;
 }
 
 impl sealed::Kernel for Bf16 {
-    fn split(kernels: &Kernels) -> &Split {
-        &kernels.attention_bf16
-    }
-    fn append(kernels: &Kernels) -> &Function<'static> {
-        &kernels.cache_append_bf16
-    }
+    const IS_HALF: bool = true;
 }
 
 /// The sizes of a cache, as the kernels take them.
@@ -146,9 +130,15 @@ impl<W: Kept> Cache<W, DeviceSlice<W>> {
                 shared: 0,
             };
             let device = gpu.device();
+            let kernels = device.kernels();
+            let append = if W::IS_HALF {
+                &kernels.cache_append_bf16
+            } else {
+                &kernels.cache_append_f32
+            };
             // SAFETY: the arguments are those of `cache_append_*`; `from` holds `tokens` tokens and the
             // cache has room for them, as `tokens` above has checked.
-            unsafe { device.launch(W::append(device.kernels()), extent, &arguments)? };
+            unsafe { device.launch(append, extent, &arguments)? };
         }
         self.grow(tokens);
         Ok(())
@@ -296,7 +286,13 @@ impl Attention<f32, Gpu> {
         ];
         let device = self.executor.device();
         let whole = key_dim == FIXED && value_dim == FIXED;
-        let kernel = W::split(device.kernels()).get(four, whole, self.executor.is_fused());
+        let kernels = device.kernels();
+        let split = if W::IS_HALF {
+            &kernels.attention_bf16
+        } else {
+            &kernels.attention_f32
+        };
+        let kernel = split.get(four, whole, self.executor.is_fused());
         // SAFETY: the arguments are those of `attention_*`; `run` has checked that the cache holds the
         // visible positions in this shape, and every length. Vectors of 128 elements are aligned
         // because the arrays are.

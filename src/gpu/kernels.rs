@@ -13,7 +13,7 @@ const ROPE: &[u8] = include_bytes!("../../gpu/built/rope.fatbin");
 const ATTENTION: &[u8] = include_bytes!("../../gpu/built/attention.fatbin");
 
 /// Two kernels of one operation, by arithmetic.
-pub struct Pair {
+pub(super) struct Pair {
     portable: Function<'static>,
     fused: Function<'static>,
 }
@@ -25,14 +25,14 @@ impl Pair {
 }
 
 /// The kernels of one map of rows.
-pub struct Map {
+pub(super) struct Map {
     pub(super) row: Pair,
     pub(super) long: Pair,
     pub(super) long_total: Function<'static>,
 }
 
 /// Attention over one split, for one number type of the cache.
-pub struct Split {
+pub(super) struct Split {
     /// `[one or four heads a tile][any dimension or 128]`.
     kernels: [[Pair; 2]; 2],
 }
@@ -51,7 +51,7 @@ impl Split {
 }
 
 /// Every kernel.
-pub struct Kernels {
+pub(super) struct Kernels {
     pub(super) softmax: Map,
     pub(super) log_softmax: Map,
     pub(super) long_max: Function<'static>,
@@ -75,8 +75,9 @@ impl Kernels {
             let function = module.get_function(name)?;
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the function is one of a loaded module; the call changes an attribute of it.
-            let done =
-                unsafe { sys::cuFuncSetAttribute(function.to_raw(), attribute, most_shared as i32) };
+            let done = unsafe {
+                sys::cuFuncSetAttribute(function.to_raw(), attribute, most_shared as i32)
+            };
             if done == sys::CUresult::CUDA_SUCCESS {
                 Ok(function)
             } else {

@@ -100,7 +100,11 @@ impl<S: AsRef<[u64]>> Rope<f32, S, Gpu> {
         if x.is_empty() {
             return Ok(());
         }
-        let shares = if turn.tokens >= MANY { 1 } else { heads.min(MOST_Y) };
+        let shares = if turn.tokens >= MANY {
+            1
+        } else {
+            heads.min(MOST_Y)
+        };
         let extent = Extent {
             grid: (turn.tokens, shares),
             threads: layout.pairs().next_multiple_of(32),

@@ -3,10 +3,10 @@
 use super::device::{Extent, MOST_Y};
 use super::kernels::Map;
 use super::{DeviceSlice, Gpu};
+use crate::Error;
 use crate::error::check_len;
 use crate::probability::{LogSoftmax, ProbabilityMap, Softmax, check_rows};
 use crate::simd::stream::{GROUP, LANES};
-use crate::Error;
 
 /// Elements in front of a row in shared memory: `FRONT` of the kernels.
 const FRONT: usize = 100;
@@ -83,7 +83,11 @@ impl Rows {
 
     /// Returns the floats of shared memory of a block that has the row in it.
     const fn shared(&self) -> usize {
-        let sums = if self.gpu.is_fused() { 0 } else { self.groups() * LANES };
+        let sums = if self.gpu.is_fused() {
+            0
+        } else {
+            self.groups() * LANES
+        };
         FRONT + self.len.next_multiple_of(4) + sums
     }
 
@@ -138,7 +142,11 @@ impl Rows {
             shared: self.shared(),
         };
         let (mut x, mut y, mut n) = (x, self.y, self.len as u32);
-        let arguments = [(&raw mut x).cast(), (&raw mut y).cast(), (&raw mut n).cast()];
+        let arguments = [
+            (&raw mut x).cast(),
+            (&raw mut y).cast(),
+            (&raw mut n).cast(),
+        ];
         let kernel = map.row.get(self.gpu.is_fused());
         // SAFETY: the arguments are those of `*_row`; x and y hold `count` rows of `len` elements, as
         // `new` has checked, and have the alignment of a `DeviceSlice`, of which they are the start.
@@ -157,8 +165,14 @@ impl Rows {
         let mut totals = maxima + floats(self.count * chunks);
         let mut sums = totals + floats(2 * self.count * chunks);
         let (mut n, mut chunk, mut width) = (self.len as u32, chunk as u32, chunks as u32);
-        let [x, y, maxima, totals, sums] =
-            [&raw mut x, &raw mut y, &raw mut maxima, &raw mut totals, &raw mut sums].map(|p| p.cast());
+        let [x, y, maxima, totals, sums] = [
+            &raw mut x,
+            &raw mut y,
+            &raw mut maxima,
+            &raw mut totals,
+            &raw mut sums,
+        ]
+        .map(|p| p.cast());
         let [n, chunk, width] = [&raw mut n, &raw mut chunk, &raw mut width].map(|p| p.cast());
         let extent = Extent {
             grid: (chunks, self.count),
@@ -182,7 +196,11 @@ impl Rows {
                 };
                 device.launch(&map.long_total, total, &[maxima, sums, totals, n, width])?;
             }
-            device.launch(map.long.get(fused), extent, &[x, y, maxima, totals, n, chunk])
+            device.launch(
+                map.long.get(fused),
+                extent,
+                &[x, y, maxima, totals, n, chunk],
+            )
         }
     }
 }
@@ -200,8 +218,11 @@ impl Long {
     /// Returns the floats between the passes over one row: a maximum and two numbers for each chunk,
     /// sixteen sums for each group in the portable order.
     const fn workspace(self, rows: &Rows) -> usize {
-        let sums = if rows.gpu.is_fused() { 0 } else { rows.groups() * LANES };
+        let sums = if rows.gpu.is_fused() {
+            0
+        } else {
+            rows.groups() * LANES
+        };
         3 * self.chunks + sums
     }
 }
-

@@ -231,9 +231,8 @@ impl<T: Element> DeviceSlice<T> {
         self.gpu.device().enter()?;
         let stream = self.gpu.device().stream().as_inner();
         // SAFETY: both arrays lie on the device and have as many bytes.
-        let done = unsafe {
-            sys::cuMemcpyDtoDAsync_v2(self.address, other.address, self.bytes(), stream)
-        };
+        let done =
+            unsafe { sys::cuMemcpyDtoDAsync_v2(self.address, other.address, self.bytes(), stream) };
         check_raw(done)
     }
 
