@@ -35,9 +35,8 @@ use crate::error::check_len;
 /// A map from rows of logits to rows of probabilities or their logarithms.
 ///
 /// `X` is the buffer, and says where the work is done: `[f32]`, `[f64]`, `[F16]` or `[Bf16]` in host
-/// memory,
-/// `DeviceSlice<f32>` on a device. Implementors check every length before they write, accept empty rows, and write each
-/// output from its own row alone.
+/// memory, `DeviceSlice<f32>` on a device. Implementors check every length before they write, accept
+/// empty rows, and write each output from its own row alone.
 pub trait ProbabilityMap<X: ?Sized> {
     /// Maps one row in place.
     ///
