@@ -364,6 +364,27 @@ fn scale_and_masks_keep_the_bound() {
     }
 }
 
+/// Found by fuzzing: the rounding error of a scaled logit of 10^26 is itself beyond what an exponential
+/// takes.
+#[test]
+fn scores_far_from_zero_keep_the_bound() {
+    for base in [7e4_f32, 3e6, 4e7, 1e12, 1.8e26, -5e7, -3e20] {
+        for n in [1, 6, 37, 130] {
+            let x: Vec<f32> = (0..n)
+                .map(|i| f32::from_bits(base.to_bits() + i * 7 % 5))
+                .collect();
+            for scale in [0.123_456_79_f32, 2.3125, -0.7] {
+                let scaled = made(move |_| Logits::new().scaled(scale).expect("finite"));
+                let reference = Reference {
+                    scale: Some(scale.into()),
+                    ..Reference::default()
+                };
+                hold(&reference, &scaled, &x, &format!("{base} by {scale}, {n}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_masked_value_is_never_read_into_the_result() {
     let keep = [true, false, true];

@@ -91,7 +91,7 @@ impl<T: Scalar> LogSoftmax<'_, T> {
         dispatch!(self.executor, isa => {
             for (i, y) in rows_mut(y, row).enumerate() {
                 let logits = self.logits.row(i * row, row);
-                let sum = log_sum_exp::scored(isa, logits, x.unwrap_or(y));
+                let (logits, sum) = log_sum_exp::scored(isa, logits, x.unwrap_or(y));
                 subtract(isa, logits, sum, x, y);
             }
         });

@@ -1,6 +1,6 @@
 //! The logarithm of a sum of exponentials.
 
-use super::logits::{Raw, Score};
+use super::logits::{Raw, Score, near};
 use super::{Logits, check_rows};
 use crate::cpu::dispatch;
 use crate::error::check_len;
@@ -91,7 +91,11 @@ impl<T: Scalar> LogSumExp<'_, T> {
         self.logits.check(row, x.len())?;
         dispatch!(self.executor, isa => {
             for (i, (x, out)) in x.chunks_exact(row.max(1)).zip(out).enumerate() {
-                *out = scored(isa, self.logits.row(i * row, row), x).high;
+                let (logits, sum) = scored(isa, self.logits.row(i * row, row), x);
+                *out = match logits.origin() {
+                    Some((max, error)) => max + (error + (sum.high + sum.low)),
+                    None => sum.high,
+                };
             }
         });
         Ok(())
@@ -106,9 +110,13 @@ pub(super) struct LogSum<T> {
 
 /// Reduces a row of scores that are the logits themselves or not.
 #[inline(always)]
-pub(super) fn scored<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
+pub(super) fn scored<'m, S: Isa, T: Scalar>(
+    isa: S,
+    logits: Logits<'m, T>,
+    x: &[T],
+) -> (Logits<'m, T>, LogSum<T>) {
     if logits.is_raw() {
-        reduce::<S, T, _>(isa, Raw, x)
+        (logits, reduce::<S, T, _>(isa, Raw, x).1)
     } else {
         reduce::<S, T, _>(isa, logits, x)
     }
@@ -116,7 +124,7 @@ pub(super) fn scored<S: Isa, T: Scalar>(isa: S, logits: Logits<'_, T>, x: &[T]) 
 
 /// Reduces a row.
 #[inline(always)]
-fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> LogSum<T>
+fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> (L, LogSum<T>)
 where
     S: Isa,
     T: Scalar,
@@ -130,8 +138,9 @@ where
         |v, at| score.of(isa, v, at).0,
     );
     if !(max > T::NEG_INFINITY && max < T::INFINITY) {
-        return extreme(score, x);
+        return (score, extreme(score, x));
     }
+    let (score, max) = near(score, max, x);
     let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
     let center = <L as Score<S, T>>::Vector::splat(isa, exp.center);
     let sum = order::map_sum::<<L as Score<S, T>>::Vector, _>(
@@ -147,14 +156,14 @@ where
             exp.of_sum(isa, score - center, low)
         },
     );
-    if sum > T::ZERO {
-        logarithm(exp.center, exp.exponent, sum)
-    } else {
-        LogSum {
+    if !(sum > T::ZERO) {
+        let nan = LogSum {
             high: T::NAN,
             low: T::ZERO,
-        }
+        };
+        return (score, nan);
     }
+    (score, logarithm(exp.center, exp.exponent, sum))
 }
 
 /// Returns center + (exponent - SHIFT) ln 2 + ln(sum).

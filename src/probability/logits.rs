@@ -6,7 +6,8 @@ use crate::math::tanh::tanh_lanes;
 use crate::math::twofold::{two_product, two_sum};
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
-use crate::simd::{Isa, LANES, Lanes};
+use crate::simd::stream::Stream;
+use crate::simd::{Isa, LANES, Lanes, One, order};
 
 /// Which elements of a row count, and by how much they are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,6 +58,9 @@ impl<T> Mask<'_, T> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Logits<'m, T> {
     scale: T,
+    /// What is subtracted from every score: the greatest one and its rounding error, where it is so far
+    /// from zero that the errors of scores exceed what an exponential takes.
+    origin: Option<(T, T)>,
     softcap: Option<T>,
     mask: Mask<'m, T>,
 }
@@ -74,6 +78,7 @@ impl<'m, T: Scalar> Logits<'m, T> {
     pub fn new() -> Self {
         Self {
             scale: T::ONE,
+            origin: None,
             softcap: None,
             mask: Mask::None,
         }
@@ -133,6 +138,12 @@ impl<'m, T: Scalar> Logits<'m, T> {
         }
     }
 
+    /// Returns what is subtracted from every score.
+    #[inline(always)]
+    pub(super) fn origin(&self) -> Option<(T, T)> {
+        self.origin
+    }
+
     /// Returns these logits with the part of the mask that belongs to the row that starts at `at`.
     #[inline]
     pub(crate) fn row(&self, at: usize, row: usize) -> Self {
@@ -163,6 +174,30 @@ pub(super) trait Score<S: Isa, T: Scalar>: Copy {
     /// Returns the scores of the elements from `at` on as a rounded part and its rounding error. The
     /// error is unspecified where the score is not finite.
     fn of(&self, isa: S, v: Self::Vector, at: usize) -> (Self::Vector, Self::Vector);
+    /// Returns the scores less their greatest and its rounding error.
+    fn less(self, max: T, low: T) -> Self;
+}
+
+/// Returns the scores, and their greatest, near enough to zero that rounding errors of scores are
+/// small numbers.
+#[inline(always)]
+pub(super) fn near<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stream<T>) -> (L, T) {
+    let far = T::INTEGERS_FROM / T::from_count(128);
+    if L::EXACT || max < far && max > -far {
+        return (score, max);
+    }
+    (score.less(max, error_of_greatest(score, max, x)), T::ZERO)
+}
+
+/// Returns the greatest rounding error among the scores that are `max`.
+#[cold]
+#[inline(never)]
+fn error_of_greatest<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stream<T>) -> T {
+    let [max, lowest] = [max, T::NEG_INFINITY].map(|c| L::Vector::splat(One, c));
+    order::max::<L::Vector, _>(One, Body::Heavy, x, |v, at| {
+        let (s, low) = score.of(One, v, at);
+        L::Vector::select(s.eq(max), low, lowest)
+    })
 }
 
 /// The logits themselves.
@@ -176,6 +211,10 @@ impl<S: Isa, T: Scalar> Score<S, T> for Raw {
     #[inline(always)]
     fn of(&self, isa: S, v: Self::Vector, _: usize) -> (Self::Vector, Self::Vector) {
         (v, Self::Vector::splat(isa, T::ZERO))
+    }
+    #[inline(always)]
+    fn less(self, _: T, _: T) -> Self {
+        self
     }
 }
 
@@ -218,7 +257,21 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
                 low = low + error;
             }
         }
+        if let Some((max, error)) = self.origin {
+            let [max, error] = [max, error].map(
+                #[inline(always)]
+                |c| T::Lanes::<S>::splat(isa, c),
+            );
+            return two_sum(score - max, low - error);
+        }
         (score, low)
+    }
+    #[inline(always)]
+    fn less(self, max: T, low: T) -> Self {
+        Self {
+            origin: Some((max, low)),
+            ..self
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The softmax.
 
-use super::logits::{Raw, Score};
+use super::logits::{Raw, Score, near};
 use super::{Logits, ProbabilityMap, Rows, check_out, check_rows, rows_mut};
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
@@ -219,8 +219,13 @@ where
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
     );
-    let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
     let finite = max > T::NEG_INFINITY && max < T::INFINITY;
+    let (score, max) = if finite {
+        near(score, max, y.stream(x))
+    } else {
+        (score, max)
+    };
+    let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
     if !finite || (<L as Score<S, T>>::EXACT && exp.center != T::ZERO) {
         // A row far from zero moves to its maximum; the rare others are copied.
         let center = if finite { exp.center } else { T::ZERO };
@@ -326,6 +331,7 @@ fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: Logits<'_, f32>, y: &mut [W]) 
     if !(max > f32::NEG_INFINITY && max < f32::INFINITY) {
         return share(logits, &mut y);
     }
+    let (logits, max) = near(logits, max, y.reading());
     let exp = ScaledExp::<S::F32>::new(isa, max);
     let sum = order::map_sum::<S::F32, _>(
         isa,
