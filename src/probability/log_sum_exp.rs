@@ -156,14 +156,15 @@ where
             exp.of_sum(isa, score - center, low)
         },
     );
-    if !(sum > T::ZERO) {
-        let nan = LogSum {
+    let sum = if sum > T::ZERO {
+        logarithm(exp.center, exp.exponent, sum)
+    } else {
+        LogSum {
             high: T::NAN,
             low: T::ZERO,
-        };
-        return (score, nan);
-    }
-    (score, logarithm(exp.center, exp.exponent, sum))
+        }
+    };
+    (score, sum)
 }
 
 /// Returns center + (exponent - SHIFT) ln 2 + ln(sum).

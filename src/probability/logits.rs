@@ -42,8 +42,8 @@ impl<T> Mask<'_, T> {
 /// Says how a raw logit becomes the score that a map sees: scale, then soft cap, then mask.
 ///
 /// score = cap * tanh(scale * x / cap) + mask, the order of ONNX Attention and of Gemma 2. The
-/// rounding errors of the product and of the mask's addition are carried into the exponential; the
-/// soft cap is within 4 ULP of the capped score.
+/// rounding errors of the product and of the mask's addition are carried into the exponential, however
+/// far from zero the score is; the soft cap is within 4 ULP of the capped score.
 ///
 /// ```
 /// use suanzi::probability::{Logits, Mask, ProbabilityMap, Softmax};
