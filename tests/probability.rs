@@ -391,6 +391,18 @@ fn a_masked_value_is_never_read_into_the_result() {
     let add = [0.0_f32, f32::NEG_INFINITY, 0.0];
     for cpu in executors() {
         for poison in [f32::NAN, f32::INFINITY, f32::MAX] {
+            // Near zero, and so far from it that scores are taken relative to their greatest.
+            for far in [-1.5e38_f32, 1e9] {
+                for mask in [Mask::Keep(&keep), Mask::Add(&add)] {
+                    let logits = Logits::new().scaled(-0.0625).expect("finite").masked(mask);
+                    let mut x = [far, poison, far];
+                    Softmax::new(logits)
+                        .on(cpu)
+                        .map_in_place(&mut x[..])
+                        .expect("lengths agree");
+                    assert_eq!(x, [0.5, 0.0, 0.5], "{far}, {poison}, {cpu:?}");
+                }
+            }
             for mask in [Mask::Keep(&keep), Mask::Add(&add)] {
                 let mut x = [1.0, poison, 1.0];
                 let logits = Logits::new().masked(mask);

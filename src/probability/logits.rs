@@ -258,11 +258,13 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
             }
         }
         if let Some((max, error)) = self.origin {
-            let [max, error] = [max, error].map(
+            let [max, error, lowest, zero] = [max, error, T::NEG_INFINITY, T::ZERO].map(
                 #[inline(always)]
                 |c| T::Lanes::<S>::splat(isa, c),
             );
-            return two_sum(score - max, low - error);
+            // What a mask has removed may have been NaN: its error must not come back.
+            let rest = T::Lanes::<S>::select(lowest.lt(score), low - error, zero);
+            return two_sum(score - max, rest);
         }
         (score, low)
     }
