@@ -1,6 +1,9 @@
-//! Inputs of the benchmarks, the same in every run, and the comparison in turns.
+//! What the benchmarks share: inputs, the same in every run, number types with their roof, and the
+//! comparison in turns.
 
 use std::time::{Duration, Instant};
+
+use suanzi::storage::{F16, Stored};
 
 /// Returns `n` numbers between -1 and 1.
 pub fn uniform(n: usize, seed: u64) -> Vec<f32> {
@@ -21,6 +24,90 @@ pub fn logits(n: usize) -> Vec<f32> {
         .map(|x| 1.5 * x.iter().sum::<f32>())
         .collect()
 }
+
+/// An array that starts where a line of the cache does: vectors of 64 bytes that straddle two lines cost
+/// more than the arithmetic of a rotation.
+pub struct Aligned {
+    numbers: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    /// Returns a copy.
+    pub fn new(x: &[f32]) -> Self {
+        let mut numbers = vec![0.0; x.len() + 15];
+        let start = numbers.as_ptr().align_offset(64);
+        numbers[start..][..x.len()].copy_from_slice(x);
+        let len = x.len();
+        Self {
+            numbers,
+            start,
+            len,
+        }
+    }
+}
+
+impl core::ops::Deref for Aligned {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.numbers[self.start..][..self.len]
+    }
+}
+
+impl core::ops::DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.numbers[self.start..][..self.len]
+    }
+}
+
+/// A number type of weights or of a cache, and how the roof reads it.
+pub trait Kept: Stored<f32> + Copy {
+    /// What the type is called in a report.
+    const NAME: &'static str;
+    /// Rounds to the type.
+    fn keep(x: f32) -> Self;
+    /// Returns the number.
+    fn value(self) -> f32;
+    /// Sums integers of this size, whatever they mean.
+    fn sum(x: &[Self]) -> u32;
+}
+
+macro_rules! kept {
+    ($t:ident, $name:literal, $word:ident, $keep:expr, $value:expr, $bits:expr) => {
+        impl Kept for $t {
+            const NAME: &'static str = $name;
+            fn keep(x: f32) -> Self {
+                $keep(x)
+            }
+            fn value(self) -> f32 {
+                $value(self)
+            }
+            fn sum(x: &[Self]) -> u32 {
+                const LANES: usize = 256 / size_of::<$t>();
+                let mut lanes = [$word::default(); LANES];
+                for chunk in x.as_chunks::<LANES>().0 {
+                    for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                        *lane = lane.wrapping_add($bits(x));
+                    }
+                }
+                lanes
+                    .iter()
+                    .fold(0, |sum, &lane| sum.wrapping_add(lane.into()))
+            }
+        }
+    };
+}
+kept!(f32, "f32", u32, |x| x, |x| x, f32::to_bits);
+kept!(F16, "f16", u16, Self::from_f32, Self::to_f32, Self::to_bits);
+kept!(
+    i8,
+    "int8",
+    u8,
+    |x: f32| (127.0 * x) as Self,
+    f32::from,
+    |x| x as u8
+);
 
 /// Times functions in turns, so that whatever else the machine does strikes all of them alike, and
 /// prints the rate of each at its best and how many times as fast as the first it is: the median over

@@ -11,61 +11,14 @@ use core::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
 use suanzi::mixer::{Attention, Cache};
-use suanzi::storage::{F16, Stored};
-use suanzi_benches::{in_turns, uniform};
+use suanzi::storage::F16;
+use suanzi_benches::{Kept, in_turns, uniform};
 
 const HEADS: usize = 32;
 const KV_HEADS: usize = 8;
 const DIM: usize = 128;
 /// The bytes that cold steps walk over.
 const COLD: usize = 256 << 20;
-
-/// A number type of a cache, and how the roof reads it.
-trait Kept: Stored<f32> + Copy {
-    const NAME: &'static str;
-    fn keep(x: f32) -> Self;
-    fn value(self) -> f32;
-    /// Sums 32-bit words, whatever they mean.
-    fn sum(x: &[Self]) -> u32;
-}
-
-impl Kept for f32 {
-    const NAME: &'static str = "f32";
-    fn keep(x: f32) -> Self {
-        x
-    }
-    fn value(self) -> f32 {
-        self
-    }
-    fn sum(x: &[Self]) -> u32 {
-        let mut lanes = [0_u32; 64];
-        for chunk in x.as_chunks::<64>().0 {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = lane.wrapping_add(x.to_bits());
-            }
-        }
-        lanes.iter().fold(0, |a, &b| a.wrapping_add(b))
-    }
-}
-
-impl Kept for F16 {
-    const NAME: &'static str = "f16";
-    fn keep(x: f32) -> Self {
-        Self::from_f32(x)
-    }
-    fn value(self) -> f32 {
-        self.to_f32()
-    }
-    fn sum(x: &[Self]) -> u32 {
-        let mut lanes = [0_u16; 128];
-        for chunk in x.as_chunks::<128>().0 {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = lane.wrapping_add(x.to_bits());
-            }
-        }
-        lanes.iter().fold(0, |a, &b| a.wrapping_add(b.into()))
-    }
-}
 
 /// The definition, in `f32` over libm, one head after the other.
 fn naive<W: Kept>(

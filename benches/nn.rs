@@ -8,57 +8,12 @@ use core::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use suanzi::Cpu;
 use suanzi::nn::Matrix;
-use suanzi::storage::{F16, Stored};
-use suanzi_benches::{in_turns, uniform};
+use suanzi::storage::F16;
+use suanzi_benches::{Kept, in_turns, uniform};
 
 const COLUMNS: usize = 4096;
 /// The bytes of a matrix that no cache holds, and of one that the second cache does.
 const SIZES: [(&str, usize); 2] = [("memory", 128 << 20), ("cache", 256 << 10)];
-
-/// A number type of weights, and how the roof reads it.
-trait Kept: Stored<f32> + Copy {
-    const NAME: &'static str;
-    fn keep(x: f32) -> Self;
-    fn value(self) -> f32;
-    /// Sums integers of this size, whatever they mean.
-    fn sum(x: &[Self]) -> u32;
-}
-
-macro_rules! kept {
-    ($t:ident, $name:literal, $word:ident, $keep:expr, $value:expr, $bits:expr) => {
-        impl Kept for $t {
-            const NAME: &'static str = $name;
-            fn keep(x: f32) -> Self {
-                $keep(x)
-            }
-            fn value(self) -> f32 {
-                $value(self)
-            }
-            fn sum(x: &[Self]) -> u32 {
-                const LANES: usize = 256 / size_of::<$t>();
-                let mut lanes = [$word::default(); LANES];
-                for chunk in x.as_chunks::<LANES>().0 {
-                    for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                        *lane = lane.wrapping_add($bits(x));
-                    }
-                }
-                lanes
-                    .iter()
-                    .fold(0, |sum, &lane| sum.wrapping_add(lane.into()))
-            }
-        }
-    };
-}
-kept!(f32, "f32", u32, |x| x, |x| x, f32::to_bits);
-kept!(F16, "f16", u16, Self::from_f32, Self::to_f32, Self::to_bits);
-kept!(
-    i8,
-    "int8",
-    u8,
-    |x: f32| (127.0 * x) as Self,
-    f32::from,
-    |x| x as u8
-);
 
 /// The definition, one sum after the other.
 fn naive<W: Kept>(weights: &[W], x: &[f32], y: &mut [f32]) {

@@ -7,7 +7,7 @@ use core::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use suanzi::position::{Base, HeadLayout, Pairing, Rope, RopeTable};
 use suanzi::{Cpu, Level};
-use suanzi_benches::in_turns;
+use suanzi_benches::{Aligned, in_turns};
 
 const HEADS: usize = 32;
 const HEAD_DIM: usize = 128;
@@ -99,19 +99,19 @@ fn rotation(c: &mut Criterion) {
                 "{pairing:?}: differs from the naive form by {error}"
             );
 
-            let (mut scaled, mut turned) = (x.clone(), x.clone());
-            let (mut copy, mut into) = (x.clone(), x.clone());
+            let from = Aligned::new(&x);
+            let [mut scaled, mut turned, mut copy, mut into] = [(); 4].map(|()| Aligned::new(&x));
             in_turns(
                 &format!("{pairing:?}, {tokens} tokens"),
                 8 * len,
                 "B",
                 &mut [
                     ("scale and copy (roof)", &mut || {
-                        scale_and_copy(black_box(1.5), black_box(&x), &mut copy);
+                        scale_and_copy(black_box(1.5), black_box(&from), &mut copy);
                     }),
                     ("table into", &mut || {
                         table
-                            .rotate_each_into(positions.clone(), black_box(&x), &mut into)
+                            .rotate_each_into(positions.clone(), black_box(&from), &mut into)
                             .expect("a rotation");
                     }),
                 ],

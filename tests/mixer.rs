@@ -324,7 +324,7 @@ fn attend<C: KeyValues<f32>>(
 fn weights_that_vanish_have_the_same_bits_on_every_level() {
     let dim = 16;
     let attention = Attention::<f32>::new(1, 1, dim).unwrap();
-    let mut scratch = vec![0.0; attention.scratch_len(2)];
+    let mut scratch = vec![0.0; attention.scratch_len(3)];
     for step in 0..4000 {
         // The values of the two greatest keys cancel, so that the least weight is all that is left.
         let query: Vec<f32> = (0..dim).map(|i| if i == 0 { 4.0 } else { 0.0 }).collect();

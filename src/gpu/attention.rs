@@ -1,6 +1,6 @@
 //! Decode attention on a device; the kernels are `gpu/attention.cu`.
 
-use super::device::{Extent, MOST_Y};
+use super::device::{Extent, MOST_Y, arguments};
 use super::{DeviceSlice, Element, Gpu};
 use crate::error::check_len;
 use crate::mixer::{Attention, BLOCK, Cache};
@@ -79,8 +79,13 @@ impl<W: Kept> Cache<W, DeviceSlice<W>> {
     /// # Errors
     ///
     /// [`Error::Capacity`] if fewer fit.
-    pub fn with_len(self, len: usize) -> Result<Self, Error> {
-        self.resized(len)
+    pub fn with_len(mut self, len: usize) -> Result<Self, Error> {
+        let limit = self.capacity();
+        if len > limit {
+            return Err(Error::Capacity { limit });
+        }
+        self.len = len;
+        Ok(self)
     }
 
     /// Appends the keys `[token][head][key_dim]` and values `[token][head][value_dim]` of one token
@@ -96,34 +101,24 @@ impl<W: Kept> Cache<W, DeviceSlice<W>> {
         keys: &DeviceSlice<f32>,
         values: &DeviceSlice<f32>,
     ) -> Result<(), Error> {
-        let parts = self.parts();
-        let gpu = parts.keys.gpu();
+        let gpu = self.keys.gpu();
         gpu.owns(keys)?;
         gpu.owns(values)?;
-        let tokens = parts.tokens(keys.len(), values.len())?;
+        let tokens = self.tokens(keys.len(), values.len())?;
         if tokens == 0 {
             return Ok(());
         }
-        let (of_head, of_token) = parts.strides;
+        let (shape, (of_head, of_token)) = (self.shape, self.strides());
         for (to, from, dim) in [
-            (parts.keys, keys, parts.key_dim),
-            (parts.values, values, parts.value_dim),
+            (&self.keys, keys, shape.key_dim),
+            (&self.values, values, shape.value_dim),
         ] {
             let (mut to, mut address, mut count) =
                 (to.address(), from.address(), from.len() as u64);
-            let (mut heads, mut size) = (parts.heads as u32, dim as u32);
-            let mut at = parts.len as u64;
+            let (mut heads, mut size) = (shape.heads as u32, dim as u32);
+            let mut at = self.len as u64;
             let (mut head, mut token) = ((of_head * dim) as u64, (of_token * dim) as u64);
-            let arguments = [
-                (&raw mut address).cast(),
-                (&raw mut to).cast(),
-                (&raw mut heads).cast(),
-                (&raw mut size).cast(),
-                (&raw mut count).cast(),
-                (&raw mut at).cast(),
-                (&raw mut head).cast(),
-                (&raw mut token).cast(),
-            ];
+            let arguments = arguments![address, to, heads, size, count, at, head, token];
             let extent = Extent {
                 grid: (from.len().div_ceil(256), 1),
                 threads: 256,
@@ -140,7 +135,7 @@ impl<W: Kept> Cache<W, DeviceSlice<W>> {
             // cache has room for them, as `tokens` above has checked.
             unsafe { device.launch(append, extent, &arguments)? };
         }
-        self.grow(tokens);
+        self.len += tokens;
         Ok(())
     }
 }
@@ -206,16 +201,16 @@ impl Attention<f32, Gpu> {
         out: &mut DeviceSlice<f32>,
         lse: Option<&mut DeviceSlice<f32>>,
     ) -> Result<(), Error> {
-        let parts = memory.parts();
+        let shape = memory.shape;
         check_len(self.query_len(), query.len())?;
         check_len(self.out_len(), out.len())?;
-        check_len(self.kv_heads, parts.heads)?;
-        check_len(self.key_dim, parts.key_dim)?;
-        check_len(self.value_dim, parts.value_dim)?;
+        check_len(self.kv_heads, shape.heads)?;
+        check_len(self.key_dim, shape.key_dim)?;
+        check_len(self.value_dim, shape.value_dim)?;
         if self.key_dim.max(self.value_dim) > MOST_DIM {
             return Err(Error::Domain(Parameter::HeadDim));
         }
-        let limit = parts.len.min(MOST_SPLITS * SPLIT);
+        let limit = memory.len.min(MOST_SPLITS * SPLIT);
         if visible > limit {
             return Err(Error::Capacity { limit });
         }
@@ -230,7 +225,7 @@ impl Attention<f32, Gpu> {
         for slice in [query, &*scratch, &*out] {
             gpu.owns(slice)?;
         }
-        gpu.owns(parts.keys)?;
+        gpu.owns(&memory.keys)?;
         let splits = visible.div_ceil(SPLIT);
         if splits > 0 {
             self.split(query, memory, visible, scratch, splits)?;
@@ -247,8 +242,7 @@ impl Attention<f32, Gpu> {
         scratch: &mut DeviceSlice<f32>,
         splits: usize,
     ) -> Result<(), Error> {
-        let parts = memory.parts();
-        let (of_head, of_token) = parts.strides;
+        let (of_head, of_token) = memory.strides();
         let group = self.query_heads / self.kv_heads;
         let (key_dim, value_dim) = (self.key_dim, self.value_dim);
         // Wide heads go one by one, so that their parts fit in shared memory.
@@ -275,15 +269,9 @@ impl Attention<f32, Gpu> {
             value_token: (of_token * value_dim) as u64,
             scale: self.scale,
         };
-        let (mut keys, mut values) = (parts.keys.address(), parts.values.address());
+        let (mut keys, mut values) = (memory.keys.address(), memory.values.address());
         let (mut query, mut scratch) = (query.address(), scratch.address());
-        let arguments = [
-            (&raw mut query).cast(),
-            (&raw mut keys).cast(),
-            (&raw mut values).cast(),
-            (&raw mut scratch).cast(),
-            (&raw mut shape).cast(),
-        ];
+        let arguments = arguments![query, keys, values, scratch, shape];
         let device = self.executor.device();
         let whole = key_dim == FIXED && value_dim == FIXED;
         let kernels = device.kernels();
@@ -310,13 +298,7 @@ impl Attention<f32, Gpu> {
         let (mut scratch, mut out) = (scratch.address(), out.address());
         let mut lse = lse.map_or(0, |lse| lse.address());
         let (mut count, mut dim) = (splits as u32, self.value_dim as u32);
-        let arguments = [
-            (&raw mut scratch).cast(),
-            (&raw mut out).cast(),
-            (&raw mut lse).cast(),
-            (&raw mut count).cast(),
-            (&raw mut dim).cast(),
-        ];
+        let arguments = arguments![scratch, out, lse, count, dim];
         let extent = Extent {
             grid: (self.query_heads, self.value_dim.div_ceil(32)),
             threads: 1024,

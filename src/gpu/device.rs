@@ -166,6 +166,14 @@ impl Timer {
     }
 }
 
+/// Returns pointers to the arguments of a kernel, as a launch takes them.
+macro_rules! arguments {
+    ($($argument:ident),*) => {
+        [$((&raw mut $argument).cast()),*]
+    };
+}
+pub(super) use arguments;
+
 /// The extent of a launch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extent {

@@ -30,13 +30,6 @@ unsafe extern "C" {
     fn dlsym(library: P, name: *const c_char) -> P;
 }
 
-/// Where the driver lies that no search path names.
-const ELSEWHERE: [&CStr; 3] = [
-    c"libcuda.so.1",
-    c"/usr/local/nvidia/lib64/libcuda.so.1",
-    c"/usr/lib/wsl/lib/libcuda.so.1",
-];
-
 /// Returns the opened library, null if there is none.
 fn library() -> P {
     static LIBRARY: OnceLock<AtomicPtr<c_void>> = OnceLock::new();
@@ -49,11 +42,7 @@ fn library() -> P {
         };
         let found = match std::env::var_os("SUANZI_LIBCUDA") {
             Some(path) => CString::new(path.as_bytes()).map_or(null_mut(), |path| open(&path)),
-            None => ELSEWHERE
-                .iter()
-                .map(|name| open(name))
-                .find(|library| !library.is_null())
-                .unwrap_or(null_mut()),
+            None => open(c"libcuda.so.1"),
         };
         AtomicPtr::new(found)
     });

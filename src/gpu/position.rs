@@ -1,6 +1,6 @@
 //! Rotary position encoding on a device; the kernel is `gpu/rope.cu`.
 
-use super::device::{Extent, MOST_Y};
+use super::device::{Extent, MOST_Y, arguments};
 use super::{DeviceSlice, Gpu};
 use crate::position::{Pairing, PositionEncoding, Rope};
 use crate::{Error, Parameter};
@@ -32,12 +32,12 @@ impl<S: AsRef<[u64]>> PositionEncoding<DeviceSlice<f32>> for Rope<f32, S, Gpu> {
     type Position = i32;
 
     fn rotate(&self, at: i32, x: &mut DeviceSlice<f32>) -> Result<(), Error> {
-        let (_, temperature, _, _) = self.parts();
+        let temperature = self.temperature;
         self.turn_at(at, temperature, temperature, x)
     }
 
     fn unrotate(&self, at: i32, x: &mut DeviceSlice<f32>) -> Result<(), Error> {
-        let (_, _, inverse, _) = self.parts();
+        let inverse = self.inverse;
         self.turn_at(at, inverse, -inverse, x)
     }
 }
@@ -56,7 +56,7 @@ impl<S: AsRef<[u64]>> Rope<f32, S, Gpu> {
         positions: &DeviceSlice<i32>,
         x: &mut DeviceSlice<f32>,
     ) -> Result<(), Error> {
-        let (_, temperature, _, gpu) = self.parts();
+        let (temperature, gpu) = (self.temperature, self.executor);
         gpu.owns(positions)?;
         let turn = Turn {
             tokens: positions.len(),
@@ -87,7 +87,7 @@ impl<S: AsRef<[u64]>> Rope<f32, S, Gpu> {
     }
 
     fn launch(&self, turn: Turn, x: &mut DeviceSlice<f32>) -> Result<(), Error> {
-        let (turns, _, _, gpu) = self.parts();
+        let (turns, gpu) = (self.turns.as_ref(), self.executor);
         let layout = self.layout();
         gpu.owns(x)?;
         let heads = crate::position::heads_per_token(layout, turn.tokens, x.len())?;
@@ -121,17 +121,17 @@ impl<S: AsRef<[u64]>> Rope<f32, S, Gpu> {
         let (mut heads, mut dim) = (heads as u32, layout.head_dim() as u32);
         let mut pairs = layout.pairs() as u32;
         let mut interleaved = u32::from(layout.pairing() == Pairing::Interleaved);
-        let arguments = [
-            (&raw mut of_pair).cast(),
-            (&raw mut positions).cast(),
-            (&raw mut position).cast(),
-            (&raw mut address).cast(),
-            (&raw mut heads).cast(),
-            (&raw mut dim).cast(),
-            (&raw mut pairs).cast(),
-            (&raw mut interleaved).cast(),
-            (&raw mut cos_factor).cast(),
-            (&raw mut sin_factor).cast(),
+        let arguments = arguments![
+            of_pair,
+            positions,
+            position,
+            address,
+            heads,
+            dim,
+            pairs,
+            interleaved,
+            cos_factor,
+            sin_factor
         ];
         let device = gpu.device();
         // SAFETY: the arguments are those of `rope_rotate`; x holds `heads` heads for each token and

@@ -1,6 +1,6 @@
 //! Softmax and log-softmax on a device; the kernels are `gpu/softmax.cu`.
 
-use super::device::{Extent, MOST_Y};
+use super::device::{Extent, MOST_Y, arguments};
 use super::kernels::Map;
 use super::{DeviceSlice, Gpu};
 use crate::Error;
@@ -30,15 +30,15 @@ macro_rules! probability_map {
 
             fn map(&self, x: &DeviceSlice<f32>, out: &mut DeviceSlice<f32>) -> Result<(), Error> {
                 check_len(x.len(), out.len())?;
-                let (logits, gpu) = self.parts();
+                let gpu = self.executor;
                 gpu.owns(x)?;
-                let rows = Rows::new(gpu, logits.is_raw(), out, x.len())?;
+                let rows = Rows::new(gpu, self.logits.is_raw(), out, x.len())?;
                 rows.map(&gpu.device().kernels().$kernels, x.address())
             }
 
             fn map_rows(&self, x: &mut DeviceSlice<f32>, row: usize) -> Result<(), Error> {
-                let (logits, gpu) = self.parts();
-                let rows = Rows::new(gpu, logits.is_raw(), x, row)?;
+                let gpu = self.executor;
+                let rows = Rows::new(gpu, self.logits.is_raw(), x, row)?;
                 rows.map(&gpu.device().kernels().$kernels, x.address())
             }
         }
@@ -142,11 +142,7 @@ impl Rows {
             shared: self.shared(),
         };
         let (mut x, mut y, mut n) = (x, self.y, self.len as u32);
-        let arguments = [
-            (&raw mut x).cast(),
-            (&raw mut y).cast(),
-            (&raw mut n).cast(),
-        ];
+        let arguments = arguments![x, y, n];
         let kernel = map.row.get(self.gpu.is_fused());
         // SAFETY: the arguments are those of `*_row`; x and y hold `count` rows of `len` elements, as
         // `new` has checked, and have the alignment of a `DeviceSlice`, of which they are the start.
@@ -165,15 +161,6 @@ impl Rows {
         let mut totals = maxima + floats(self.count * chunks);
         let mut sums = totals + floats(2 * self.count * chunks);
         let (mut n, mut chunk, mut width) = (self.len as u32, chunk as u32, chunks as u32);
-        let [x, y, maxima, totals, sums] = [
-            &raw mut x,
-            &raw mut y,
-            &raw mut maxima,
-            &raw mut totals,
-            &raw mut sums,
-        ]
-        .map(|p| p.cast());
-        let [n, chunk, width] = [&raw mut n, &raw mut chunk, &raw mut width].map(|p| p.cast());
         let extent = Extent {
             grid: (chunks, self.count),
             threads: THREADS,
@@ -183,23 +170,31 @@ impl Rows {
         // checked, the workspace what `Long::workspace` says. Rows after the first of them are aligned
         // to 16 bytes where a kernel relies on it: their length is then a multiple of four.
         unsafe {
-            device.launch(&kernels.long_max, extent, &[x, maxima, n, chunk])?;
+            device.launch(&kernels.long_max, extent, &arguments![x, maxima, n, chunk])?;
             if fused {
-                let arguments = [x, maxima, totals, n, chunk];
+                let arguments = arguments![x, maxima, totals, n, chunk];
                 device.launch(&kernels.long_chunks_fused, extent, &arguments)?;
             } else {
-                device.launch(&kernels.long_groups, extent, &[x, maxima, sums, n, chunk])?;
+                device.launch(
+                    &kernels.long_groups,
+                    extent,
+                    &arguments![x, maxima, sums, n, chunk],
+                )?;
                 let total = Extent {
                     grid: (self.count, 1),
                     threads: THREADS,
                     shared: 2 * THREADS * LANES,
                 };
-                device.launch(&map.long_total, total, &[maxima, sums, totals, n, width])?;
+                device.launch(
+                    &map.long_total,
+                    total,
+                    &arguments![maxima, sums, totals, n, width],
+                )?;
             }
             device.launch(
                 map.long.get(fused),
                 extent,
-                &[x, y, maxima, totals, n, chunk],
+                &arguments![x, y, maxima, totals, n, chunk],
             )
         }
     }

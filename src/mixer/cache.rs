@@ -133,21 +133,21 @@ impl Layout {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Cache<W, S> {
-    keys: S,
-    values: S,
-    shape: Shape,
+    pub(crate) keys: S,
+    pub(crate) values: S,
+    pub(crate) shape: Shape,
     capacity: usize,
-    len: usize,
+    pub(crate) len: usize,
     layout: Layout,
     element: PhantomData<W>,
 }
 
 /// The sizes of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) heads: usize,
-    pub(super) key_dim: usize,
-    pub(super) value_dim: usize,
+pub(crate) struct Shape {
+    pub(crate) heads: usize,
+    pub(crate) key_dim: usize,
+    pub(crate) value_dim: usize,
 }
 
 impl Shape {
@@ -227,32 +227,10 @@ impl<W, S> Cache<W, S> {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
-}
 
-/// What a cache consists of, for a room that knows its storage.
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-pub(crate) struct Parts<'a, S> {
-    pub(crate) keys: &'a S,
-    pub(crate) values: &'a S,
-    pub(crate) heads: usize,
-    pub(crate) key_dim: usize,
-    pub(crate) value_dim: usize,
-    pub(crate) len: usize,
-    capacity: usize,
-    /// Vectors between one head and the next, one token and the next.
-    pub(crate) strides: (usize, usize),
-}
-
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-impl<S> Parts<'_, S> {
-    /// Returns how many tokens so many keys and values are, if they fit.
+    /// Returns how many tokens so many keys and values are, if they still fit.
     pub(crate) fn tokens(&self, keys: usize, values: usize) -> Result<usize, Error> {
-        let shape = Shape {
-            heads: self.heads,
-            key_dim: self.key_dim,
-            value_dim: self.value_dim,
-        };
-        let tokens = shape.capacity(keys, values)?;
+        let tokens = self.shape.capacity(keys, values)?;
         if tokens > self.capacity - self.len {
             return Err(Error::Capacity {
                 limit: self.capacity,
@@ -260,41 +238,11 @@ impl<S> Parts<'_, S> {
         }
         Ok(tokens)
     }
-}
 
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-impl<W, S> Cache<W, S> {
-    pub(crate) fn parts(&self) -> Parts<'_, S> {
-        let Shape {
-            heads,
-            key_dim,
-            value_dim,
-        } = self.shape;
-        Parts {
-            keys: &self.keys,
-            values: &self.values,
-            heads,
-            key_dim,
-            value_dim,
-            len: self.len,
-            capacity: self.capacity,
-            strides: self.layout.strides(heads, self.capacity),
-        }
-    }
-
-    /// Returns this cache with another number of tokens.
-    pub(crate) fn resized(self, len: usize) -> Result<Self, Error> {
-        if len > self.capacity {
-            return Err(Error::Capacity {
-                limit: self.capacity,
-            });
-        }
-        Ok(Self { len, ..self })
-    }
-
-    /// Counts tokens that were written and fit.
-    pub(crate) fn grow(&mut self, tokens: usize) {
-        self.len += tokens;
+    /// Returns how many vectors lie between one head and the next, one token and the next.
+    #[inline(always)]
+    pub(crate) fn strides(&self) -> (usize, usize) {
+        self.layout.strides(self.shape.heads, self.capacity)
     }
 }
 
@@ -346,19 +294,14 @@ impl<W, S: AsRef<[W]> + AsMut<[W]>> Cache<W, S> {
     where
         W: Stored<T>,
     {
-        let tokens = self.shape.capacity(keys.len(), values.len())?;
-        if tokens > self.capacity - self.len {
-            return Err(Error::Capacity {
-                limit: self.capacity,
-            });
-        }
+        let tokens = self.tokens(keys.len(), values.len())?;
         let Shape {
             heads,
             key_dim,
             value_dim,
         } = self.shape;
         let heads = heads.max(1);
-        let (of_head, of_token) = self.layout.strides(heads, self.capacity);
+        let (of_head, of_token) = self.strides();
         for (to, from, dim) in [
             (self.keys.as_mut(), keys, key_dim),
             (self.values.as_mut(), values, value_dim),
@@ -398,12 +341,9 @@ impl<T: Scalar, W: Stored<T>, S: AsRef<[W]>> KeyValues<T> for Cache<W, S> {
     #[inline(always)]
     fn run(&self, head: usize, from: usize, to: usize) -> Run<'_, T, W> {
         let Shape {
-            heads,
-            key_dim,
-            value_dim,
+            key_dim, value_dim, ..
         } = self.shape;
-        let heads = heads.max(1);
-        let (of_head, of_token) = self.layout.strides(heads, self.capacity);
+        let (of_head, of_token) = self.strides();
         let at = head * of_head + from * of_token;
         Run {
             len: to.saturating_sub(from),

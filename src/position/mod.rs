@@ -17,6 +17,7 @@
 mod angle;
 mod fixed;
 mod frequencies;
+mod heads;
 mod layout;
 mod rope;
 mod table;

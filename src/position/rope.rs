@@ -1,6 +1,7 @@
 //! Rotary position encoding, its angles computed on the fly.
 
 use super::angle::Angle;
+use super::heads::Heads;
 use super::layout::check_heads;
 use super::turn::{self, OnTheFly};
 use super::{Frequencies, HeadLayout, PositionEncoding};
@@ -45,11 +46,11 @@ use crate::{Cpu, Error};
 #[derive(Clone, Copy, Debug)]
 pub struct Rope<T, S, E = Cpu> {
     layout: HeadLayout,
-    turns: S,
-    temperature: T,
+    pub(crate) turns: S,
+    pub(crate) temperature: T,
     /// 1 / temperature.
-    inverse: T,
-    executor: E,
+    pub(crate) inverse: T,
+    pub(crate) executor: E,
 }
 
 impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> Rope<T, S> {
@@ -106,30 +107,7 @@ impl<T, S, E> Rope<T, S, E> {
     }
 }
 
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-impl<T: Angle, S: AsRef<[T::Turns]>, E: Copy> Rope<T, S, E> {
-    /// Returns the frequencies, the temperature, its inverse and the executor.
-    pub(crate) fn parts(&self) -> (&[T::Turns], T, T, E) {
-        (
-            self.turns.as_ref(),
-            self.temperature,
-            self.inverse,
-            self.executor,
-        )
-    }
-}
-
 impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
-    /// Returns 1 / temperature.
-    pub(super) const fn inverse(&self) -> T {
-        self.inverse
-    }
-
-    /// Returns the executor.
-    pub(super) const fn cpu(&self) -> Cpu {
-        self.executor
-    }
-
     /// Returns cosines and sines at a position, times `cos_factor` and `sin_factor`.
     fn angles(&self, position: i32, cos_factor: T, sin_factor: T) -> OnTheFly<'_, T> {
         OnTheFly {
@@ -197,7 +175,7 @@ impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     }
 
     /// Turns every head by the same angles.
-    fn turn(&self, len: usize, angles: OnTheFly<'_, T>, mut x: impl turn::Heads<T>) {
+    fn turn(&self, len: usize, angles: OnTheFly<'_, T>, mut x: impl Heads<T>) {
         let layout = self.layout;
         let count = len / layout.head_dim().max(1);
         let span = turn::Span { at: 0, count };

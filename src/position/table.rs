@@ -1,6 +1,7 @@
 //! Cosines and sines kept in memory that the caller lends.
 
 use super::angle::Angle;
+use super::heads::Heads;
 use super::layout::check_heads;
 use super::rope::heads_per_token;
 use super::turn::{self, Inverse, OnTheFly, Row, Source};
@@ -99,8 +100,8 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
             layout: rope.layout(),
             first,
             table: storage,
-            inverse: rope.inverse() * rope.inverse(),
-            executor: rope.cpu(),
+            inverse: rope.inverse * rope.inverse,
+            executor: rope.executor,
         };
         table.fill(rope, first)?;
         Ok(table)
@@ -121,7 +122,7 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
         }
         check_range(self.layout, first, self.table.as_ref().len())?;
         self.first = first;
-        self.inverse = rope.inverse() * rope.inverse();
+        self.inverse = rope.inverse * rope.inverse;
         let pairs = self.layout.pairs();
         let table = self.table.as_mut();
         dispatch!(self.executor, isa => {
@@ -260,7 +261,7 @@ impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
         &self,
         heads: usize,
         rows: impl Iterator<Item = F>,
-        mut x: impl turn::Heads<T>,
+        mut x: impl Heads<T>,
     ) {
         let layout = self.layout;
         dispatch!(self.executor, isa => turn::tokens(isa, layout, heads, rows, &mut x));

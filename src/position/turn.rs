@@ -12,9 +12,10 @@
 //! NaN the same bits.
 
 use super::angle::{self, Angle};
+use super::heads::Heads;
 use super::{HeadLayout, Pairing};
 use crate::scalar::sealed::Compute;
-use crate::simd::{Isa, Lanes, One, prefetch};
+use crate::simd::{Isa, Lanes, One};
 
 /// Where the cosines and sines of one token come from.
 pub(super) trait Source<T: Angle>: Copy {
@@ -58,7 +59,7 @@ pub(super) struct Row<'a, T> {
 impl<T> Row<'_, T> {
     /// Returns the cosines and sines, `n` at a time.
     #[inline(always)]
-    fn vectors(&self, n: usize) -> impl Iterator<Item = (&[T], &[T])> {
+    pub(super) fn vectors(&self, n: usize) -> impl Iterator<Item = (&[T], &[T])> {
         self.cos.chunks_exact(n).zip(self.sin.chunks_exact(n))
     }
 }
@@ -92,134 +93,6 @@ impl<T: Angle> Source<T> for Inverse<'_, T> {
         let factor = V::splat(isa, self.factor);
         (-(sin * factor), cos * factor)
     }
-}
-
-/// What a rotation reads and writes: one slice, or two of the same length.
-pub(super) trait Heads<T: Angle> {
-    /// Returns the number of elements.
-    fn len(&self) -> usize;
-    /// Returns `len` elements to read, from `at` on.
-    fn from(&self, at: usize, len: usize) -> &[T];
-    /// Asks memory for `len` elements that will be read, from `at` on.
-    fn ask(&self, at: usize, len: usize);
-    /// Returns `len` elements to write, from `at` on.
-    fn to(&mut self, at: usize, len: usize) -> &mut [T];
-    /// Passes elements on unchanged.
-    fn copy(&mut self, at: usize, len: usize);
-    /// Maps the whole vectors of the two halves of the head at `at`, with the row beside them.
-    fn halves<V: Lanes<Element = T>>(
-        &mut self,
-        isa: V::Isa,
-        at: usize,
-        row: Row<'_, T>,
-        map: impl FnMut(V, V, V, V) -> (V, V),
-    );
-}
-
-impl<T: Angle> Heads<T> for &mut [T] {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        <[T]>::len(self)
-    }
-    #[inline(always)]
-    fn from(&self, at: usize, len: usize) -> &[T] {
-        span(self, at, len)
-    }
-    #[inline(always)]
-    fn ask(&self, at: usize, len: usize) {
-        prefetch(self, at, len);
-    }
-    #[inline(always)]
-    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
-        span_mut(self, at, len)
-    }
-    #[inline(always)]
-    fn copy(&mut self, _: usize, _: usize) {}
-    #[inline(always)]
-    fn halves<V: Lanes<Element = T>>(
-        &mut self,
-        isa: V::Isa,
-        at: usize,
-        row: Row<'_, T>,
-        mut map: impl FnMut(V, V, V, V) -> (V, V),
-    ) {
-        let pairs = row.cos.len();
-        let head = span_mut(self, at, 2 * pairs);
-        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
-        let y = y.chunks_exact_mut(V::LANES);
-        let lines = y
-            .zip(z.chunks_exact_mut(V::LANES))
-            .zip(row.vectors(V::LANES));
-        for ((y, z), (cos, sin)) in lines {
-            let (a, b) = (V::load(isa, y), V::load(isa, z));
-            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
-            c.store(y);
-            d.store(z);
-        }
-    }
-}
-
-impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.1.len()
-    }
-    #[inline(always)]
-    fn from(&self, at: usize, len: usize) -> &[T] {
-        span(self.0, at, len)
-    }
-    #[inline(always)]
-    fn ask(&self, at: usize, len: usize) {
-        prefetch(self.0, at, len);
-    }
-    #[inline(always)]
-    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
-        span_mut(self.1, at, len)
-    }
-    #[inline(always)]
-    fn copy(&mut self, at: usize, len: usize) {
-        for (to, &from) in span_mut(self.1, at, len)
-            .iter_mut()
-            .zip(span(self.0, at, len))
-        {
-            *to = from;
-        }
-    }
-    #[inline(always)]
-    fn halves<V: Lanes<Element = T>>(
-        &mut self,
-        isa: V::Isa,
-        at: usize,
-        row: Row<'_, T>,
-        mut map: impl FnMut(V, V, V, V) -> (V, V),
-    ) {
-        let pairs = row.cos.len();
-        let a = span(self.0, at, pairs).chunks_exact(V::LANES);
-        let b = span(self.0, at + pairs, pairs).chunks_exact(V::LANES);
-        let head = span_mut(self.1, at, 2 * pairs);
-        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
-        let y = y
-            .chunks_exact_mut(V::LANES)
-            .zip(z.chunks_exact_mut(V::LANES));
-        for (((a, b), (y, z)), (cos, sin)) in a.zip(b).zip(y).zip(row.vectors(V::LANES)) {
-            let (a, b) = (V::load(isa, a), V::load(isa, b));
-            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
-            c.store(y);
-            d.store(z);
-        }
-    }
-}
-
-#[inline(always)]
-fn span<T>(x: &[T], at: usize, len: usize) -> &[T] {
-    x.get(at..).and_then(|x| x.get(..len)).unwrap_or_default()
-}
-
-#[inline(always)]
-fn span_mut<T>(x: &mut [T], at: usize, len: usize) -> &mut [T] {
-    x.get_mut(at..)
-        .and_then(|x| x.get_mut(..len))
-        .unwrap_or_default()
 }
 
 /// Heads that are turned before the next block of pairs is: few enough to stay in the first cache,
@@ -392,7 +265,7 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 for _ in 0..span.count {
                     let mut place = at;
                     for (&[c0, c1, s0, s1], poison) in spread.iter().zip(&mut poison) {
-                        x.ask(place + 2 * SHARE * layout.head_dim(), 2 * V::LANES);
+                        x.ask::<V>(place + 2 * SHARE * layout.head_dim(), 2 * V::LANES);
                         let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
                         let (p, q) = a.swap_neighbors(b);
                         let y = a.mul_add(c0, p * s0);

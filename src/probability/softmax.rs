@@ -42,8 +42,8 @@ use crate::{Cpu, Error};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax<'m, T = f32, E = Cpu> {
-    logits: Logits<'m, T>,
-    executor: E,
+    pub(crate) logits: Logits<'m, T>,
+    pub(crate) executor: E,
 }
 
 impl<T: Scalar> Default for Softmax<'_, T> {
@@ -73,12 +73,6 @@ impl<'m, T, E> Softmax<'m, T, E> {
             logits: self.logits,
             executor,
         }
-    }
-
-    /// Returns what the operation consists of.
-    #[cfg(all(feature = "cuda", target_os = "linux"))]
-    pub(crate) fn parts(self) -> (Logits<'m, T>, E) {
-        (self.logits, self.executor)
     }
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
             #[inline(always)]
             |r, at| {
                 // Rows of narrow numbers are too short for the processor to run ahead by itself.
-                if W::WIDENS && V::LANES > 1 {
-                    prefetch(matrix, (first + DOTS + r) * stride + at, V::LANES);
+                if W::WIDENS {
+                    prefetch::<V, W>(matrix, (first + DOTS + r) * stride + at, V::LANES);
                 }
             },
         );

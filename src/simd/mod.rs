@@ -32,12 +32,12 @@ use crate::scalar::Scalar;
 ///
 /// It asks for the second cache: on its way to the first a core has room for fewer lines than the
 /// latency of memory calls for. Asking for little at a time, beside the arithmetic, is what keeps
-/// memory busy; a burst is dropped in part. Nothing happens without `std`, or on other processors
-/// than x86.
+/// memory busy; a burst is dropped in part. Nothing happens without `std`, on other processors than
+/// x86, or in one lane, which reads too little at a time to wait for memory.
 #[inline(always)]
-pub(crate) fn prefetch<X>(x: &[X], from: usize, count: usize) {
+pub(crate) fn prefetch<V: Lanes, X>(x: &[X], from: usize, count: usize) {
     #[cfg(all(feature = "std", any(target_arch = "x86", target_arch = "x86_64")))]
-    {
+    if V::LANES > 1 {
         // The bytes that memory hands over together.
         const LINE: usize = 64;
         const SECOND_CACHE: i32 = 2;
