@@ -364,6 +364,43 @@ fn scale_and_masks_keep_the_bound() {
     }
 }
 
+/// A row is begun relative to its first score; wherever it rises far above that, or to infinity, the
+/// result is the same as if the maximum had been known.
+#[test]
+fn a_row_may_rise_anywhere() {
+    fn rising<T: Number>(n: usize, first: f64, place: usize, rise: f64) -> Vec<T> {
+        let mut random = Random(n as u64);
+        let mut row: Vec<f64> = (0..n).map(|_| first + random.normal()).collect();
+        if let Some(x) = row.get_mut(place) {
+            *x = first + rise;
+        }
+        row.into_iter().map(T::from_f64).collect()
+    }
+    let plain = Reference::default();
+    for n in [16, 130, 300] {
+        for place in [1, 127, 128, 250, 299] {
+            for first in [0.0, -44.0, 44.0, 70.0, -200.0] {
+                for rise in [30.0, 46.5, 60.0, 120.0, 300.0, 1e5, f64::INFINITY, f64::NAN] {
+                    let name = format!("{n} from {first}, {rise} higher at {place}");
+                    let x = rising::<f32>(n, first, place, rise);
+                    hold(&plain, &raw, &x, &name);
+                    let x = rising::<f64>(n, first, place, 8.0 * rise);
+                    hold(&plain, &raw, &x, &name);
+                }
+            }
+        }
+    }
+    let scaled = made(|_| Logits::new().scaled(-2.0).expect("finite"));
+    let reference = Reference {
+        scale: Some(-2.0),
+        ..Reference::default()
+    };
+    for rise in [-20.0, -30.0, -100.0, -1e6] {
+        let x = rising::<f32>(300, 3.0, 200, rise);
+        hold(&reference, &scaled, &x, &format!("scaled, {rise}"));
+    }
+}
+
 /// Found by fuzzing: the rounding error of a scaled logit of 10^26 is itself beyond what an exponential
 /// takes.
 #[test]

@@ -269,10 +269,14 @@ def implementation(kind):
     number("ERFC_TO", mpf("10.25") if single else mpf("27.25"), "From here up erfc rounds to zero.")
     number("ERFC_CENTER", center_of_erfc(kind), "The zero of the Moebius map of erfc, where the constant term is almost exact.")
     center, shift, low = (220, 60, 184) if single else (1400, 120, 1140)
+    anchored, headroom, rise = (45, 32, 34) if single else (250, 60, 500)
     reach = 149 - 2 * 24 - 1 if single else 1074 - 2 * 53 - 1
     number("CENTERED", mpf(center), "Rows of no greater maximum are not shifted.")
     number("SHIFT", mpf(shift), "Terms of a row carry 2^SHIFT.")
     number("FLOOR", mpf(low), "Terms below 2^-FLOOR of the greatest are held there.")
+    number("ANCHORED", mpf(anchored), "Scores of no greater size may stand in for a row's maximum.")
+    number("HEADROOM", mpf(headroom), "The maximum is then taken to lie 2^HEADROOM above.")
+    number("RISE", mpf(rise), "And may lie 2^RISE above that.")
     number("REACH", mpf(reach), "Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.")
     for polynomial in polynomials(kind):
         coefficients, error = polynomial.derive(kind)

@@ -62,6 +62,12 @@ impl Coefficients for f32 {
     const SHIFT: Self = 60.0;
     /// Terms below 2^-FLOOR of the greatest are held there.
     const FLOOR: Self = 184.0;
+    /// Scores of no greater size may stand in for a row's maximum.
+    const ANCHORED: Self = 45.0;
+    /// The maximum is then taken to lie 2^HEADROOM above.
+    const HEADROOM: Self = 32.0;
+    /// And may lie 2^RISE above that.
+    const RISE: Self = 34.0;
     /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
     const REACH: Self = 100.0;
     /// (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2; error relative to exp(r).
@@ -175,6 +181,12 @@ impl Coefficients for f64 {
     const SHIFT: Self = 120.0;
     /// Terms below 2^-FLOOR of the greatest are held there.
     const FLOOR: Self = 1140.0;
+    /// Scores of no greater size may stand in for a row's maximum.
+    const ANCHORED: Self = 250.0;
+    /// The maximum is then taken to lie 2^HEADROOM above.
+    const HEADROOM: Self = 60.0;
+    /// And may lie 2^RISE above that.
+    const RISE: Self = 500.0;
     /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
     const REACH: Self = 967.0;
     /// (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2; error relative to exp(r).

@@ -21,11 +21,6 @@ use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::Lanes;
 
-/// A number type with constants of the exponential: every [`Scalar`] is one.
-pub(crate) trait ExpTable: Scalar {}
-
-impl<T: Scalar> ExpTable for T {}
-
 /// exp(x - center) * 2^(SHIFT - exponent), for the x of one row.
 #[derive(Clone, Copy)]
 pub(crate) struct ScaledExp<V: Lanes> {
@@ -37,7 +32,7 @@ pub(crate) struct ScaledExp<V: Lanes> {
     magic: V,
 }
 
-impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
+impl<V: Lanes> ScaledExp<V> {
     /// Prepares a row whose greatest finite logit is `max`.
     #[inline(always)]
     pub(crate) fn new(isa: V::Isa, max: V::Element) -> Self {
@@ -49,6 +44,29 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
     #[inline(always)]
     pub(crate) fn with(isa: V::Isa, center: V::Element, exponent: V::Element) -> Self {
         Self::raised(isa, center, exponent, V::Element::SHIFT, V::Element::FLOOR)
+    }
+
+    /// Prepares a row whose greatest logit is unknown but thought to lie near `anchor`, one of the
+    /// row's; `None` if that is too far from zero.
+    ///
+    /// Any exponent gives the same quotients, as long as no term leaves the range of numbers. Below
+    /// there is room for every term that does not vanish beside the anchor's; above, [`Self::limit`]
+    /// tells.
+    #[inline(always)]
+    pub(crate) fn anchored(isa: V::Isa, anchor: V::Element) -> Option<Self> {
+        let limit = V::Element::ANCHORED;
+        if !(anchor < limit && anchor > -limit) {
+            return None;
+        }
+        let (center, exponent) = center(anchor);
+        Some(Self::with(isa, center, exponent + V::Element::HEADROOM))
+    }
+
+    /// Returns the greatest [`Reduced::order`] of terms whose sum stays far from the end of the range.
+    #[inline(always)]
+    pub(crate) fn highest(isa: V::Isa) -> V {
+        let order = V::Element::BIAS + V::Element::SHIFT + V::Element::RISE;
+        V::splat(isa, V::Element::MAGIC + order)
     }
 
     /// Prepares terms without the factor of 2^SHIFT. Those below 2^-REACH are held there, where the
@@ -83,29 +101,48 @@ impl<V: Lanes<Element: ExpTable>> ScaledExp<V> {
     /// Error: below 0.9 ULP.
     #[inline(always)]
     pub(crate) fn of(&self, isa: V::Isa, d: V) -> V {
-        let d = self.floor.max(d);
-        let (r, scale) = self.reduce(isa, d);
-        finish(isa, r, scale)
+        self.reduce(isa, d).term(isa)
     }
 
-    /// Returns the scaled exponential of `d + low`, where `low` is the rounding error that came with
-    /// `d`. Where `d` is not finite, `low` is not looked at.
+    /// Adds to a reduced logit `d` the rounding error that came with it, which is not looked at where
+    /// `d` is not finite.
     #[inline(always)]
-    pub(crate) fn of_sum(&self, isa: V::Isa, d: V, low: V) -> V {
-        let d = self.floor.max(d);
+    pub(crate) fn plus(&self, isa: V::Isa, reduced: Reduced<V>, d: V, low: V) -> Reduced<V> {
         let low = V::select(self.floor.lt(d), low, V::splat(isa, V::Element::ZERO));
-        let (r, scale) = self.reduce(isa, d);
-        finish(isa, r + low, scale)
+        Reduced {
+            r: reduced.r + low,
+            ..reduced
+        }
     }
 
-    /// Returns r and 2^(k + SHIFT - exponent).
+    /// Returns k and r with `d` = k ln 2 + r.
     #[inline(always)]
-    fn reduce(&self, isa: V::Isa, d: V) -> (V, V) {
-        let t = d.mul_add(V::splat(isa, V::Element::LOG2_E), self.magic);
-        let k = t - self.magic;
+    pub(crate) fn reduce(&self, isa: V::Isa, d: V) -> Reduced<V> {
+        let d = self.floor.max(d);
+        let order = d.mul_add(V::splat(isa, V::Element::LOG2_E), self.magic);
+        let k = order - self.magic;
         let r = k.exact_mul_add(V::splat(isa, -V::Element::LN2_HI), d);
         let r = k.exact_mul_add(V::splat(isa, -V::Element::LN2_LO), r);
-        (r, t.exponent_from_magic())
+        Reduced { order, r }
+    }
+}
+
+/// A logit after the reduction of its range.
+#[derive(Clone, Copy)]
+pub(crate) struct Reduced<V> {
+    /// MAGIC + BIAS + SHIFT + k - exponent: it grows with the logit.
+    pub(crate) order: V,
+    r: V,
+}
+
+impl<V: Lanes> Reduced<V> {
+    /// Returns exp(r) 2^(k + SHIFT - exponent).
+    #[inline(always)]
+    pub(crate) fn term(self, isa: V::Isa) -> V {
+        let (r, scale) = (self.r, self.order.exponent_from_magic());
+        let r2 = r * r;
+        let rest = r2.mul_add(pairs(isa, V::Element::EXP, r, r2), r);
+        rest.exact_mul_add(scale, scale)
     }
 }
 
@@ -192,7 +229,7 @@ pub(super) fn reduce<V: Lanes>(isa: V::Isa, x: V) -> (V, V, V) {
 
 /// Returns 2^k as a product of two powers of two with exponents of half the size.
 #[inline(always)]
-fn scale<V: Lanes>(isa: V::Isa, k: V) -> (V, V) {
+pub(crate) fn scale<V: Lanes>(isa: V::Isa, k: V) -> (V, V) {
     let magic = V::splat(isa, V::Element::MAGIC + V::Element::BIAS);
     let t = k.exact_mul_add(V::splat(isa, V::Element::HALF), magic);
     let rest = k - (t - magic) + magic;
@@ -201,7 +238,7 @@ fn scale<V: Lanes>(isa: V::Isa, k: V) -> (V, V) {
 
 /// Returns the center and the exponent of a row with greatest finite logit `max`.
 #[inline(always)]
-pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
+pub(crate) fn center<T: Scalar>(max: T) -> (T, T) {
     let center = if max > T::CENTERED || max < -T::CENTERED {
         max
     } else {
@@ -209,14 +246,6 @@ pub(crate) fn center<T: ExpTable>(max: T) -> (T, T) {
     };
     let exponent = ((max - center) * T::LOG2_E + T::MAGIC) - T::MAGIC;
     (center, exponent)
-}
-
-/// Returns exp(r) * scale for |r| <= ln(2)/2 and a power of two.
-#[inline(always)]
-fn finish<V: Lanes<Element: ExpTable>>(isa: V::Isa, r: V, scale: V) -> V {
-    let r2 = r * r;
-    let rest = r2 * pairs(isa, V::Element::EXP, r, r2);
-    (rest + r).exact_mul_add(scale, scale)
 }
 
 #[cfg(test)]

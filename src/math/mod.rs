@@ -121,6 +121,12 @@ pub trait Coefficients: Copy + 'static {
     const SHIFT: Self;
     /// Terms below 2^-FLOOR of the greatest are held at it; they vanish in the quotient.
     const FLOOR: Self;
+    /// The size up to which a score may stand in for a row's maximum.
+    const ANCHORED: Self;
+    /// The binary orders that the maximum is then taken to lie above that score.
+    const HEADROOM: Self;
+    /// The binary orders that it may lie higher still.
+    const RISE: Self;
     /// Down to 2^-REACH, 2^k p is exact for every p with a say in 2^k + 2^k p.
     const REACH: Self;
     /// The exponential: (exp(r) - 1 - r) / r^2, where the error counts against exp(r).

@@ -1,11 +1,11 @@
 //! The online softmax: attention's state as a recurrence of constant size.
 
 use super::Merge;
-use super::state::{HEADER, Head, Reference, clear, heads, heads_mut, join, number, part_len};
+use super::state::{HEADER, Head, Reference, clear, heads, heads_mut, join, part_len};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
-use crate::simd::{Isa, LANES, Lanes, One};
+use crate::simd::{Isa, LANES, Lanes, One, number};
 use crate::{Cpu, Error, Parameter};
 
 /// The state of softmax attention after some keys, for a group of query heads that share them.

@@ -7,8 +7,7 @@ use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute;
-use crate::simd::{Isa, LANES, Lanes, One};
+use crate::simd::{Isa, LANES, Lanes, One, number};
 
 /// Numbers that stand behind the accumulators of each head: center, exponent, sum.
 pub(super) const HEADER: usize = 3;
@@ -120,14 +119,6 @@ fn power_of_two<T: Scalar>(k: T) -> T {
         return T::ZERO;
     }
     number::<T>(T::Lanes::<One>::splat(One, T::MAGIC + (T::BIAS + k)).exponent_from_magic())
-}
-
-/// Returns the one lane.
-#[inline(always)]
-pub(super) fn number<T: Compute>(v: T::Lanes<One>) -> T {
-    let mut out = [T::ZERO];
-    v.store(&mut out);
-    out[0]
 }
 
 /// The numbers of one head in a part: center, exponent, sum.

@@ -4,7 +4,6 @@ use super::log_sum_exp::{self, LogSum};
 use super::logits::Score;
 use super::{Logits, ProbabilityMap, check_out, check_rows, rows_mut};
 use crate::cpu::dispatch;
-
 use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, order};
 use crate::{Cpu, Error};
@@ -16,7 +15,7 @@ use crate::{Cpu, Error};
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 3 ULP of the larger of one and the result's magnitude. Close to zero, for
 ///   a probability close to one, the error is thus absolute, below 3 * 2^-24 in `f32`.
-/// * **Cost:** three passes, the exponential once; no scratch.
+/// * **Cost:** two or three passes, as of a [`Softmax`](super::Softmax), the exponential once; no scratch.
 ///
 /// ```
 /// use suanzi::probability::{LogSoftmax, ProbabilityMap};
@@ -84,9 +83,8 @@ impl<T: Scalar> LogSoftmax<'_, T> {
         self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
             for (i, y) in rows_mut(y, row).enumerate() {
-                let logits = self.logits.row(i * row, row);
-                let (logits, sum) = log_sum_exp::scored(isa, logits, x.unwrap_or(y));
-                subtract(isa, logits, sum, x, y);
+                let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, i * row, x.unwrap_or(y));
+                subtract(isa, &logits, &sum, x, y);
             }
         });
         Ok(())
@@ -97,45 +95,61 @@ impl<T: Scalar> LogSoftmax<'_, T> {
 #[inline(always)]
 fn subtract<S: Isa, T: Scalar>(
     isa: S,
-    logits: Logits<'_, T>,
-    sum: LogSum<T>,
+    logits: &Logits<'_, T>,
+    sum: &LogSum<T>,
     x: Option<&[T]>,
     y: &mut [T],
 ) {
-    let high = T::Lanes::<S>::splat(isa, sum.high);
-    let low = T::Lanes::<S>::splat(isa, sum.low);
-    let lowest = T::Lanes::<S>::splat(isa, T::NEG_INFINITY);
-    if !(sum.high > T::NEG_INFINITY && sum.high < T::INFINITY) {
-        // The share of each infinite score, or minus infinity, or NaN.
-        let nan = T::Lanes::<S>::splat(isa, T::NAN);
-        return order::map::<T::Lanes<S>, _>(
-            isa,
-            (x, y),
-            #[inline(always)]
-            |v, at| {
-                let score = logits.of(isa, v, at).0;
-                let number = Lanes::select(score.eq(high), -low, lowest);
-                let masked = Lanes::select(score.eq(lowest), lowest, number);
-                Lanes::select(high.eq(high), masked, nan)
-            },
-        );
+    let finite = sum.high > T::NEG_INFINITY && sum.high < T::INFINITY;
+    if !(finite && logits.is_raw()) {
+        return subtract_from_scores(isa, logits, sum, x, y);
     }
-    if logits.is_raw() {
-        return order::map::<T::Lanes<S>, _>(
-            isa,
-            (x, y),
-            #[inline(always)]
-            |v, _| (v - high) - low,
-        );
-    }
+    let [high, low] = [sum.high, sum.low].map(
+        #[inline(always)]
+        |c| T::Lanes::<S>::splat(isa, c),
+    );
     order::map::<T::Lanes<S>, _>(
         isa,
         (x, y),
         #[inline(always)]
-        |v, at| {
-            let (score, rest) = logits.of(isa, v, at);
-            let rest = Lanes::select(lowest.lt(score), rest, T::Lanes::<S>::splat(isa, T::ZERO));
-            (score - high) + (rest - low)
+        |v, _| (v - high) - low,
+    );
+}
+
+/// [`subtract`] where the scores are not the logits, or the log-sum-exp is not finite.
+#[inline(never)]
+fn subtract_from_scores<S: Isa, T: Scalar>(
+    isa: S,
+    logits: &Logits<'_, T>,
+    sum: &LogSum<T>,
+    x: Option<&[T]>,
+    y: &mut [T],
+) {
+    isa.vectorize(
+        #[inline(always)]
+        || {
+            let [high, low, lowest, zero, nan] =
+                [sum.high, sum.low, T::NEG_INFINITY, T::ZERO, T::NAN].map(
+                    #[inline(always)]
+                    |c| T::Lanes::<S>::splat(isa, c),
+                );
+            let finite = sum.high > T::NEG_INFINITY && sum.high < T::INFINITY;
+            order::map::<T::Lanes<S>, _>(
+                isa,
+                (x, y),
+                #[inline(always)]
+                |v, at| {
+                    let (score, rest) = logits.of(isa, v, at);
+                    if finite {
+                        let rest = Lanes::select(lowest.lt(score), rest, zero);
+                        return (score - high) + (rest - low);
+                    }
+                    // The share of each infinite score, or minus infinity, or NaN.
+                    let number = Lanes::select(score.eq(high), -low, lowest);
+                    let masked = Lanes::select(score.eq(lowest), lowest, number);
+                    Lanes::select(high.eq(high), masked, nan)
+                },
+            );
         },
     );
 }

@@ -1,14 +1,14 @@
 //! The logarithm of a sum of exponentials.
 
-use super::logits::{Raw, Score, near};
+use super::logits::Score;
+use super::total::total;
 use super::{Logits, check_rows};
 use crate::cpu::dispatch;
 use crate::error::check_len;
-use crate::math::exp::ScaledExp;
 use crate::math::twofold::two_sum;
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
-use crate::simd::{Isa, Lanes, One, order};
+use crate::simd::{Isa, Lanes, One, number, order};
 use crate::{Cpu, Error};
 
 /// Reduces rows of logits to ln(sum_j exp(s_j)).
@@ -17,7 +17,7 @@ use crate::{Cpu, Error};
 ///
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 3 ULP of the larger of one and the result's magnitude.
-/// * **Cost:** two passes, nothing written but the result.
+/// * **Cost:** one or two passes, as of a [`Softmax`](super::Softmax), nothing written but the result.
 ///
 /// ```
 /// use suanzi::probability::LogSumExp;
@@ -91,7 +91,7 @@ impl<T: Scalar> LogSumExp<'_, T> {
         self.logits.check(row, x.len())?;
         dispatch!(self.executor, isa => {
             for (i, (x, out)) in x.chunks_exact(row.max(1)).zip(out).enumerate() {
-                let (logits, sum) = scored(isa, self.logits.row(i * row, row), x);
+                let (logits, sum) = reduce(isa, &self.logits, i * row, x);
                 *out = match logits.origin() {
                     Some((max, error)) => max + (error + (sum.high + sum.low)),
                     None => sum.high,
@@ -108,93 +108,53 @@ pub(super) struct LogSum<T> {
     pub(super) low: T,
 }
 
-/// Reduces a row of scores that are the logits themselves or not.
-#[inline(always)]
-pub(super) fn scored<'m, S: Isa, T: Scalar>(
-    isa: S,
-    logits: Logits<'m, T>,
-    x: &[T],
-) -> (Logits<'m, T>, LogSum<T>) {
-    if logits.is_raw() {
-        (logits, reduce::<S, T, _>(isa, Raw, x).1)
-    } else {
-        reduce::<S, T, _>(isa, logits, x)
-    }
-}
-
 /// Reduces a row.
 #[inline(always)]
-fn reduce<S, T, L>(isa: S, score: L, x: &[T]) -> (L, LogSum<T>)
-where
-    S: Isa,
-    T: Scalar,
-    L: Score<S, T> + Score<One, T>,
-{
-    let max = order::max::<<L as Score<S, T>>::Vector, _>(
-        isa,
-        <L as Score<S, T>>::BODY,
-        x,
-        #[inline(always)]
-        |v, at| score.of(isa, v, at).0,
-    );
-    if !(max > T::NEG_INFINITY && max < T::INFINITY) {
-        return (score, extreme(score, x));
-    }
-    let (score, max) = near(score, max, x);
-    let exp = ScaledExp::<<L as Score<S, T>>::Vector>::new(isa, max);
-    let center = <L as Score<S, T>>::Vector::splat(isa, exp.center);
-    let sum = order::map_sum::<<L as Score<S, T>>::Vector, _>(
-        isa,
-        <L as Score<S, T>>::BODY,
-        x,
-        #[inline(always)]
-        |v, at| {
-            if <L as Score<S, T>>::EXACT {
-                return exp.of(isa, v - center);
-            }
-            let (score, low) = score.of(isa, v, at);
-            exp.of_sum(isa, score - center, low)
-        },
-    );
-    let sum = if sum > T::ZERO {
-        logarithm(exp.center, exp.exponent, sum)
+pub(super) fn reduce<'m, S: Isa, T: Scalar>(
+    isa: S,
+    logits: &Logits<'m, T>,
+    start: usize,
+    x: &[T],
+) -> (Logits<'m, T>, LogSum<T>) {
+    let mut row = x;
+    let Some(total) = total(isa, logits, start, &mut row) else {
+        let logits = logits.row(start, x.len());
+        return (logits, extreme(logits, x));
+    };
+    let sum = if total.sum > T::ZERO {
+        logarithm(total.center, total.exponent, total.sum)
     } else {
         LogSum {
             high: T::NAN,
             low: T::ZERO,
         }
     };
-    (score, sum)
+    (total.score, sum)
 }
 
 /// Returns center + (exponent - SHIFT) ln 2 + ln(sum).
 pub(super) fn logarithm<T: Scalar>(center: T, exponent: T, sum: T) -> LogSum<T> {
     let lane = |v: T| T::Lanes::<One>::splat(One, v);
-    let number = |v: T::Lanes<One>| {
-        let mut out = [T::ZERO];
-        v.store(&mut out);
-        out[0]
-    };
     let (mantissa, power) = lane(sum).split_exponent();
-    let power = number(power) + (exponent - T::SHIFT);
+    let power = number::<T>(power) + (exponent - T::SHIFT);
     let (high, low) = two_sum(lane(center), lane(power * T::LN2_HI));
-    let (high, rest) = two_sum(high, lane(number(mantissa).natural_log()));
+    let (high, rest) = two_sum(high, lane(number::<T>(mantissa).natural_log()));
     let low = (low + rest) + lane(power * T::LN2_LO);
     let (high, low) = two_sum(high, low);
     LogSum {
-        high: number(high),
-        low: number(low),
+        high: number::<T>(high),
+        low: number::<T>(low),
     }
 }
 
 /// Reduces a row whose greatest score is not finite.
 #[cold]
 #[inline(never)]
-fn extreme<T: Scalar, L: Score<One, T>>(score: L, x: &[T]) -> LogSum<T> {
+fn extreme<T: Scalar>(logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
     let [zero, one, infinity, nan] =
-        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| L::Vector::splat(One, c));
-    let count = order::map_sum::<L::Vector, _>(One, Body::Heavy, x, |v, at| {
-        let s = score.of(One, v, at).0;
+        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
+    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, x, |v: T::Lanes<One>, at| {
+        let s = logits.of(One, v, at).0;
         let number = Lanes::select(s.eq(s), zero, nan);
         Lanes::select(s.eq(infinity), one, number)
     });

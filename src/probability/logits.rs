@@ -7,7 +7,7 @@ use crate::math::twofold::{two_product, two_sum};
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
 use crate::simd::stream::Stream;
-use crate::simd::{Isa, LANES, Lanes, One, order};
+use crate::simd::{LANES, Lanes, One, number, order};
 
 /// Which elements of a row count, and by how much they are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -123,7 +123,10 @@ impl<'m, T: Scalar> Logits<'m, T> {
     /// Returns whether a score is the logit itself.
     #[inline]
     pub(crate) fn is_raw(&self) -> bool {
-        self.scale == T::ONE && self.softcap.is_none() && matches!(self.mask, Mask::None)
+        self.scale == T::ONE
+            && self.softcap.is_none()
+            && matches!(self.mask, Mask::None)
+            && self.origin.is_none()
     }
 
     /// Checks that the mask fits rows of `row` elements, `total` in all.
@@ -135,6 +138,15 @@ impl<'m, T: Scalar> Logits<'m, T> {
                 found,
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the score of a logit; NaN with a mask, since that may have removed it.
+    #[inline(never)]
+    pub(super) fn anchor(&self, x: T) -> T {
+        match self.mask {
+            Mask::None => number::<T>(self.of(One, T::Lanes::<One>::splat(One, x), 0).0),
+            _ => T::NAN,
         }
     }
 
@@ -163,17 +175,15 @@ impl<'m, T: Scalar> Logits<'m, T> {
     }
 }
 
-/// How a vector of logits becomes scores.
-pub(super) trait Score<S: Isa, T: Scalar>: Copy {
-    /// The vector that the work is done on.
-    type Vector: Lanes<Element = T, Isa = S>;
+/// How logits become scores.
+pub(super) trait Score<T: Scalar>: Copy {
     /// Whether scores are exact, so that the second part is zero.
     const EXACT: bool;
     /// How the loops over scores are compiled.
     const BODY: Body;
     /// Returns the scores of the elements from `at` on as a rounded part and its rounding error. The
     /// error is unspecified where the score is not finite.
-    fn of(&self, isa: S, v: Self::Vector, at: usize) -> (Self::Vector, Self::Vector);
+    fn of<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> (V, V);
     /// Returns the scores less their greatest and its rounding error.
     fn less(self, max: T, low: T) -> Self;
 }
@@ -181,7 +191,7 @@ pub(super) trait Score<S: Isa, T: Scalar>: Copy {
 /// Returns the scores, and their greatest, near enough to zero that rounding errors of scores are
 /// small numbers.
 #[inline(always)]
-pub(super) fn near<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stream<T>) -> (L, T) {
+pub(super) fn near<T: Scalar, L: Score<T>>(score: L, max: T, x: impl Stream<T>) -> (L, T) {
     let far = T::INTEGERS_FROM / T::from_count(128);
     if L::EXACT || max < far && max > -far {
         return (score, max);
@@ -192,11 +202,11 @@ pub(super) fn near<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stream
 /// Returns the greatest rounding error among the scores that are `max`.
 #[cold]
 #[inline(never)]
-fn error_of_greatest<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stream<T>) -> T {
-    let [max, lowest] = [max, T::NEG_INFINITY].map(|c| L::Vector::splat(One, c));
-    order::max::<L::Vector, _>(One, Body::Heavy, x, |v, at| {
+fn error_of_greatest<T: Scalar, L: Score<T>>(score: L, max: T, x: impl Stream<T>) -> T {
+    let [max, lowest] = [max, T::NEG_INFINITY].map(|c| T::Lanes::<One>::splat(One, c));
+    order::max::<T::Lanes<One>, _>(One, Body::Heavy, x, |v, at| {
         let (s, low) = score.of(One, v, at);
-        L::Vector::select(s.eq(max), low, lowest)
+        Lanes::select(s.eq(max), low, lowest)
     })
 }
 
@@ -204,13 +214,12 @@ fn error_of_greatest<T: Scalar, L: Score<One, T>>(score: L, max: T, x: impl Stre
 #[derive(Clone, Copy)]
 pub(super) struct Raw;
 
-impl<S: Isa, T: Scalar> Score<S, T> for Raw {
-    type Vector = T::Several<S>;
+impl<T: Scalar> Score<T> for Raw {
     const EXACT: bool = true;
     const BODY: Body = Body::Light;
     #[inline(always)]
-    fn of(&self, isa: S, v: Self::Vector, _: usize) -> (Self::Vector, Self::Vector) {
-        (v, Self::Vector::splat(isa, T::ZERO))
+    fn of<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, _: usize) -> (V, V) {
+        (v, V::splat(isa, T::ZERO))
     }
     #[inline(always)]
     fn less(self, _: T, _: T) -> Self {
@@ -218,18 +227,20 @@ impl<S: Isa, T: Scalar> Score<S, T> for Raw {
     }
 }
 
-impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
-    type Vector = T::Lanes<S>;
+impl<T: Scalar> Score<T> for Logits<'_, T> {
     const EXACT: bool = false;
     const BODY: Body = Body::Heavy;
-
     #[inline(always)]
-    fn of(&self, isa: S, v: T::Lanes<S>, at: usize) -> (T::Lanes<S>, T::Lanes<S>) {
-        let (mut score, mut low) = two_product(v, T::Lanes::<S>::splat(isa, self.scale));
+    fn of<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> (V, V) {
+        let [scale, zero, lowest] = [self.scale, T::ZERO, T::NEG_INFINITY].map(
+            #[inline(always)]
+            |c| V::splat(isa, c),
+        );
+        let (mut score, mut low) = two_product(v, scale);
         if let Some(cap) = self.softcap {
-            let cap = T::Lanes::<S>::splat(isa, cap);
+            let cap = V::splat(isa, cap);
             score = cap * tanh_lanes(isa, score / cap);
-            low = T::Lanes::<S>::splat(isa, T::ZERO);
+            low = zero;
         }
         match self.mask {
             Mask::None => {}
@@ -238,32 +249,26 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
                 for (lane, &keep) in kept.iter_mut().zip(keep.get(at..).unwrap_or_default()) {
                     *lane = if keep { T::ONE } else { T::ZERO };
                 }
-                let masked = T::Lanes::<S>::load(isa, &kept).eq(T::Lanes::<S>::splat(isa, T::ZERO));
-                score = T::Lanes::<S>::select(
-                    masked,
-                    T::Lanes::<S>::splat(isa, T::NEG_INFINITY),
-                    score,
-                );
+                score = V::select(V::load(isa, &kept).eq(zero), lowest, score);
             }
             Mask::Add(add) => {
                 let mut bias = [T::NEG_INFINITY; LANES];
                 for (lane, &add) in bias.iter_mut().zip(add.get(at..).unwrap_or_default()) {
                     *lane = add;
                 }
-                let bias = T::Lanes::<S>::load(isa, &bias);
-                let removed = bias.eq(T::Lanes::<S>::splat(isa, T::NEG_INFINITY));
+                let bias = V::load(isa, &bias);
                 let (sum, error) = two_sum(score, bias);
-                score = T::Lanes::<S>::select(removed, bias, sum);
+                score = V::select(bias.eq(lowest), bias, sum);
                 low = low + error;
             }
         }
         if let Some((max, error)) = self.origin {
-            let [max, error, lowest, zero] = [max, error, T::NEG_INFINITY, T::ZERO].map(
+            let [max, error] = [max, error].map(
                 #[inline(always)]
-                |c| T::Lanes::<S>::splat(isa, c),
+                |c| V::splat(isa, c),
             );
             // What a mask has removed may have been NaN: its error must not come back.
-            let rest = T::Lanes::<S>::select(lowest.lt(score), low - error, zero);
+            let rest = V::select(lowest.lt(score), low - error, zero);
             return two_sum(score - max, rest);
         }
         (score, low)
@@ -280,7 +285,7 @@ impl<S: Isa, T: Scalar> Score<S, T> for Logits<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::One;
+    use crate::simd::{Isa, One};
 
     #[test]
     fn a_soft_cap_is_right_to_a_few_units_of_the_score() {

@@ -23,6 +23,7 @@ mod log_softmax;
 mod log_sum_exp;
 mod logits;
 mod softmax;
+mod total;
 
 pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;

@@ -19,7 +19,7 @@ mod wide;
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-pub(crate) use one::One;
+pub(crate) use one::{One, number};
 #[cfg(feature = "simd")]
 pub(crate) use pair::Pair;
 pub(crate) use stream::LANES;
@@ -64,6 +64,9 @@ pub trait Isa: Copy + 'static {
     /// Whether [`Lanes::mul_add`] rounds once and kernels may sum in native widths. Results then
     /// hold their error bound and no longer the portable order.
     const FUSED: bool;
+
+    /// Runs `f` with this instruction set: for functions that are not inlined into one that has it.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
     /// Widens binary16 numbers, given as their representations, where there is an instruction for
     /// it; returns whether there is. Signaling NaN becomes quiet.
@@ -128,6 +131,8 @@ pub trait Lanes:
     fn is_nan(self) -> Self::Mask;
     /// Returns `yes` where the mask is set, else `no`; bits pass unchanged.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// Returns a mask of the first `n` lanes, of all if there are no more.
+    fn first(isa: Self::Isa, n: usize) -> Self::Mask;
     /// Returns the lanes that are set in both masks.
     fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask;
     /// Returns the lanes that are set in either mask.
@@ -137,6 +142,9 @@ pub trait Lanes:
     /// Shifts the representation left by the mantissa's width. For `MAGIC + BIAS + k`, with integer
     /// k in the range of normal exponents, that is 2^k.
     fn exponent_from_magic(self) -> Self;
+    /// Returns the greater lane of two positive numbers, by whatever instruction is cheapest. With NaN
+    /// in either the result is unspecified.
+    fn max_of_positive(self, other: Self) -> Self;
     /// Returns the lanes whose representation has bit `bit` set. For `MAGIC + k` with integer k,
     /// bit 0 is the parity of k. `bit` lies below the mantissa's width.
     fn bit(self, bit: u32) -> Self::Mask;

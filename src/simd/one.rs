@@ -17,11 +17,24 @@ impl Isa for One {
     type F32s = Lane<f32>;
     type F64s = Lane<f64>;
     const FUSED: bool = false;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
 }
 
 /// A vector of one lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane<T>(T);
+
+/// Returns the one lane.
+#[inline(always)]
+pub(crate) fn number<T: Scalar>(v: T::Lanes<One>) -> T {
+    let mut out = [T::ZERO];
+    v.store(&mut out);
+    out[0]
+}
 
 macro_rules! operator {
     ($trait:ident, $method:ident) => {
@@ -120,6 +133,14 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
     #[inline(always)]
     fn select(mask: bool, yes: Self, no: Self) -> Self {
         if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn max_of_positive(self, other: Self) -> Self {
+        self.max(other)
+    }
+    #[inline(always)]
+    fn first(_: One, n: usize) -> bool {
+        n > 0
     }
     #[inline(always)]
     fn and(a: bool, b: bool) -> bool {

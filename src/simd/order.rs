@@ -39,61 +39,51 @@ impl Body {
     }
 }
 
-/// The native vector of a vector's instruction set and element.
-type Native<V> = <<V as Lanes>::Element as Compute>::Lanes<<V as Lanes>::Isa>;
+/// What a pass makes of the elements of a row before it adds them up.
+pub(crate) trait Terms<V: Lanes> {
+    /// Maps the elements from index `at` on, one a lane, to terms that are not negative (NaN and
+    /// infinity pass). It may be called with lanes beyond the end, whose results are not used.
+    fn of(&mut self, isa: V::Isa, v: V, at: usize) -> V;
 
-/// Replaces each element of the stream by `map` of it and returns the sum of the results, in the
-/// portable order. The results must not be negative (NaN and infinity pass).
-///
-/// `map(v, at)` maps the elements from index `at` on, one a lane; it may be called with lanes beyond
-/// the end, whose results are not used.
+    /// Whether terms are held back until all of their group stand.
+    const HELD: bool = false;
+
+    /// Returns whether the terms so far may stand.
+    #[inline(always)]
+    fn stand(&self) -> bool {
+        true
+    }
+}
+
+impl<V: Lanes, F: FnMut(V, usize) -> V> Terms<V> for F {
+    #[inline(always)]
+    fn of(&mut self, _: V::Isa, v: V, at: usize) -> V {
+        self(v, at)
+    }
+}
+
+/// Replaces each element of the stream by its term and returns the sum of the terms, in the portable
+/// order.
 #[inline(always)]
 pub(crate) fn map_sum<V: Lanes, S: Stream<V::Element>>(
     isa: V::Isa,
     body: Body,
     stream: S,
-    mut map: impl FnMut(V, usize) -> V,
+    terms: impl Terms<V>,
 ) -> V::Element {
-    let mut sums = Sums::<Native<V>>::new(isa);
-    let mut terms = [V::Element::ZERO; GROUP];
-    let whole = body.group::<V>();
-    let (groups, tail) = stream.split();
-    let mut base = 0;
-    for mut group in groups {
-        let mut at = 0;
-        while at < whole {
-            let v = map(group.load(isa, at), base + at);
-            group.store(at, v);
-            if group.written().is_none() {
-                v.store(terms.get_mut(at..).unwrap_or_default());
-            }
-            at += V::LANES;
-        }
-        sums.add(isa, group.written().unwrap_or(&terms));
-        base += GROUP;
-    }
-    let count = tail.len();
-    if count > 0 {
-        let mut terms = [V::Element::ZERO; GROUP];
-        tail.take(&mut terms);
-        each_in_tail::<V>(isa, &mut terms, count, base, &mut map);
-        for beyond in terms.iter_mut().skip(count) {
-            *beyond = V::Element::ZERO;
-        }
-        sums.add(isa, &terms);
-        tail.put(&terms);
-    }
-    sums.total()
+    let mut sum = Sum::<<V::Element as Compute>::Lanes<V::Isa>>::new(isa);
+    let _ = sum.extend::<V, S, _>(isa, body, stream, terms);
+    sum.total()
 }
 
-/// Replaces each element of the stream by `map` of it; `map` is called as in [`map_sum`].
+/// Replaces each element of the stream by `map` of it; `map` is called as in [`Terms::of`].
 #[inline(always)]
 pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(
     isa: V::Isa,
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) {
-    let (groups, tail) = stream.split();
+    let (groups, mut tail) = stream.split();
     let mut base = 0;
     for mut group in groups {
         let mut at = 0;
@@ -104,18 +94,17 @@ pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(
         }
         base += GROUP;
     }
-    let count = tail.len();
-    if count > 0 {
-        let mut buffer = [V::Element::ZERO; GROUP];
-        tail.take(&mut buffer);
-        each_in_tail::<V>(isa, &mut buffer, count, base, &mut map);
-        tail.put(&buffer);
+    let mut at = 0;
+    while at < tail.len() {
+        let v = map(load_tail(isa, &tail, at), base + at);
+        store_tail(&mut tail, at, v);
+        at += V::LANES;
     }
 }
 
 /// Returns the greatest of `map` over the stream, minus infinity if it is empty.
 ///
-/// `map` is called as in [`map_sum`]. With a NaN among the results the greatest is unspecified.
+/// `map` is called as in [`Terms::of`]. With a NaN among the results the greatest is unspecified.
 #[inline(always)]
 pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
     isa: V::Isa,
@@ -137,40 +126,41 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
         }
         base += GROUP;
     }
-    let count = tail.len();
-    if count > 0 {
-        let mut buffer = [V::Element::NEG_INFINITY; GROUP];
-        tail.take(&mut buffer);
-        each_in_tail::<V>(isa, &mut buffer, count, base, &mut map);
-        for beyond in buffer.iter_mut().skip(count) {
-            *beyond = V::Element::NEG_INFINITY;
-        }
-        for lanes in buffer.chunks_exact(V::LANES) {
-            let [g, _] = &mut greatest;
-            *g = V::load(isa, lanes).max(*g);
-        }
+    let mut at = 0;
+    while at < tail.len() {
+        let v = map(load_tail(isa, &tail, at), base + at);
+        let [g, _] = &mut greatest;
+        *g = v.max(*g);
+        at += V::LANES;
     }
     let [a, b] = greatest;
     a.max(b).greatest()
 }
 
-/// Maps the first `count` elements of a tail in place.
+/// Loads the elements of a tail from `at` on; lanes beyond its end repeat the first.
 #[inline(always)]
-fn each_in_tail<V: Lanes>(
-    isa: V::Isa,
-    buffer: &mut [V::Element; GROUP],
-    count: usize,
-    base: usize,
-    map: &mut impl FnMut(V, usize) -> V,
-) {
-    let mut at = 0;
-    for lanes in buffer.chunks_exact_mut(V::LANES) {
-        if at >= count {
-            break;
-        }
-        map(V::load(isa, lanes), base + at).store(lanes);
-        at += V::LANES;
+fn load_tail<V: Lanes>(isa: V::Isa, tail: &impl Tail<V::Element>, at: usize) -> V {
+    if tail.len() - at >= V::LANES {
+        return tail.load(isa, at);
     }
+    let mut first = [V::Element::ZERO];
+    tail.take(at, &mut first);
+    let mut buffer = [first[0]; 4 * LANES];
+    let (lanes, _) = buffer.split_at_mut(V::LANES);
+    tail.take(at, lanes);
+    V::load(isa, lanes)
+}
+
+/// Stores the elements of a tail from `at` on, as far as there are.
+#[inline(always)]
+fn store_tail<V: Lanes>(tail: &mut impl Tail<V::Element>, at: usize, v: V) {
+    if tail.len() - at >= V::LANES {
+        return tail.store(at, v);
+    }
+    let mut buffer = [V::Element::ZERO; 4 * LANES];
+    let (lanes, _) = buffer.split_at_mut(V::LANES);
+    v.store(lanes);
+    tail.put(at, lanes);
 }
 
 /// Adds `term` to `sum` and what the addition loses to `error` (Fast2Sum).
@@ -184,44 +174,121 @@ fn carry<V: Lanes>(sum: &mut V, error: &mut V, term: V) {
     *sum = s;
 }
 
-/// The sums of the sixteen lanes, in native vectors, and what their additions have lost.
-struct Sums<V> {
+/// A sum in the portable order: the sums of the sixteen lanes, in native vectors, and what their
+/// additions have lost.
+pub(crate) struct Sum<V> {
     sums: [V; LANES],
     lost: [V; LANES],
 }
 
-impl<V: Lanes> Sums<V> {
+impl<N: Lanes> Sum<N> {
+    /// Returns the sum of nothing.
     #[inline(always)]
-    fn new(isa: V::Isa) -> Self {
-        let zeros = [V::splat(isa, V::Element::ZERO); LANES];
+    pub(crate) fn new(isa: N::Isa) -> Self {
+        let zeros = [N::splat(isa, N::Element::ZERO); LANES];
         Self {
             sums: zeros,
             lost: zeros,
         }
     }
 
+    /// Replaces each element of the stream by its term and adds the terms, group by group, as long as
+    /// they stand. Returns the number of elements done.
+    #[inline(always)]
+    pub(crate) fn extend<V, S, X>(
+        &mut self,
+        isa: V::Isa,
+        body: Body,
+        stream: S,
+        mut terms: X,
+    ) -> usize
+    where
+        V: Lanes<Element = N::Element, Isa = N::Isa>,
+        S: Stream<V::Element>,
+        X: Terms<V>,
+    {
+        let whole = body.group::<V>();
+        let (groups, mut tail) = stream.split();
+        let mut done = 0;
+        for mut group in groups {
+            let mut buffer = [V::Element::ZERO; GROUP];
+            let mut at = 0;
+            while at < whole {
+                let v = terms.of(isa, group.load(isa, at), done + at);
+                if !X::HELD {
+                    group.store(at, v);
+                }
+                if X::HELD || group.written().is_none() {
+                    v.store(buffer.get_mut(at..).unwrap_or_default());
+                }
+                at += V::LANES;
+            }
+            if !X::HELD {
+                self.add(isa, group.written().unwrap_or(&buffer));
+                done += GROUP;
+                continue;
+            }
+            if !terms.stand() {
+                return done;
+            }
+            self.add(isa, &buffer);
+            let mut at = 0;
+            while at < whole {
+                group.store(at, V::load(isa, buffer.get(at..).unwrap_or_default()));
+                at += V::LANES;
+            }
+            done += GROUP;
+        }
+        let count = tail.len();
+        if count == 0 {
+            return done;
+        }
+        let mut buffer = [V::Element::ZERO; GROUP];
+        let mut at = 0;
+        while at < count {
+            let v = terms.of(isa, load_tail(isa, &tail, at), done + at);
+            let first = V::first(isa, count - at);
+            let v = V::select(first, v, V::splat(isa, V::Element::ZERO));
+            v.store(buffer.get_mut(at..).unwrap_or_default());
+            at += V::LANES;
+        }
+        if !terms.stand() {
+            return done;
+        }
+        self.add(isa, &buffer);
+        let mut at = 0;
+        while at < count {
+            let v = V::load(isa, buffer.get(at..).unwrap_or_default());
+            store_tail(&mut tail, at, v);
+            at += V::LANES;
+        }
+        done + count
+    }
+
+    /// Returns the vectors in use, with their losses.
+    #[inline(always)]
+    fn lanes(&mut self) -> impl Iterator<Item = (&mut N, &mut N)> {
+        let vectors = LANES / N::LANES;
+        self.sums.iter_mut().zip(&mut self.lost).take(vectors)
+    }
+
     /// Adds the terms of one group.
     #[inline(always)]
-    fn add(&mut self, isa: V::Isa, terms: &[V::Element; GROUP]) {
+    fn add(&mut self, isa: N::Isa, terms: &[N::Element; GROUP]) {
         let mut lane = 0;
-        for (sum, lost) in self
-            .sums
-            .iter_mut()
-            .zip(&mut self.lost)
-            .take(LANES / V::LANES)
-        {
-            let row = |row: usize| -> V { Rows::load(&terms, isa, row * LANES + lane) };
+        for (sum, lost) in self.lanes() {
+            let row = |row: usize| -> N { Rows::load(&terms, isa, row * LANES + lane) };
             let term =
                 ((row(0) + row(1)) + (row(2) + row(3))) + ((row(4) + row(5)) + (row(6) + row(7)));
             carry(sum, lost, term);
-            lane += V::LANES;
+            lane += N::LANES;
         }
     }
 
-    /// Joins the lanes: j takes j + 8, then j + 4, j + 2, j + 1.
+    /// Returns the sum. The lanes join: j takes j + 8, then j + 4, j + 2, j + 1.
     #[inline(always)]
-    fn total(mut self) -> V::Element {
-        let mut half = LANES / V::LANES / 2;
+    pub(crate) fn total(mut self) -> N::Element {
+        let mut half = LANES / N::LANES / 2;
         while half > 0 {
             let (low, high) = self.sums.split_at_mut(half);
             let (lost_low, lost_high) = self.lost.split_at_mut(half);
@@ -232,13 +299,13 @@ impl<V: Lanes> Sums<V> {
             half /= 2;
         }
         let ([mut sum, ..], [mut lost, ..]) = (self.sums, self.lost);
-        let mut lanes = V::LANES;
+        let mut lanes = N::LANES;
         while lanes > 1 {
             let (sums, losses) = (sum.interleave(sum), lost.interleave(lost));
             (sum, lost) = join((sums.0, losses.0), (sums.1, losses.1));
             lanes /= 2;
         }
-        let mut total = [V::Element::ZERO; LANES];
+        let mut total = [N::Element::ZERO; LANES];
         (sum + lost).store(&mut total);
         total[0]
     }

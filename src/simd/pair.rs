@@ -129,6 +129,10 @@ impl<V: Lanes> Lanes for Pair<V> {
         )
     }
     #[inline(always)]
+    fn first(isa: V::Isa, n: usize) -> Self::Mask {
+        Pair(V::first(isa, n), V::first(isa, n.saturating_sub(V::LANES)))
+    }
+    #[inline(always)]
     fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask {
         a.zip(b, V::and)
     }
@@ -143,6 +147,10 @@ impl<V: Lanes> Lanes for Pair<V> {
     #[inline(always)]
     fn exponent_from_magic(self) -> Self {
         self.both(V::exponent_from_magic)
+    }
+    #[inline(always)]
+    fn max_of_positive(self, other: Self) -> Self {
+        self.zip(other, V::max_of_positive)
     }
     #[inline(always)]
     fn bit(self, bit: u32) -> Self::Mask {

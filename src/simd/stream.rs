@@ -30,14 +30,22 @@ pub(crate) trait Rows<T: Scalar> {
     }
 }
 
-/// The elements beyond the last whole group.
-pub(crate) trait Tail<T: Scalar> {
+/// The elements beyond the last whole group. Whole vectors are loaded and stored as those of a group.
+pub(crate) trait Tail<T: Scalar>: Rows<T> {
     /// Returns their number, less than [`GROUP`].
     fn len(&self) -> usize;
-    /// Copies them to the start of the buffer.
-    fn take(&self, buffer: &mut [T; GROUP]);
-    /// Copies them back from the start of the buffer, if the stream has a destination.
-    fn put(self, buffer: &[T; GROUP]);
+    /// Copies those from `at` on to the start of the buffer, as far as there are.
+    fn take(&self, at: usize, buffer: &mut [T]);
+    /// Copies the start of the buffer back, if the stream has a destination.
+    fn put(&mut self, at: usize, buffer: &[T]);
+}
+
+/// Copies as many elements as both slices have.
+#[inline(always)]
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
 }
 
 impl<T: Scalar> Stream<T> for &[T] {
@@ -57,19 +65,26 @@ impl<T: Scalar> Rows<T> for &[T; GROUP] {
     fn store<V: Lanes<Element = T>>(&mut self, _: usize, _: V) {}
 }
 
+impl<T: Scalar> Rows<T> for &[T] {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        V::load(isa, self.get(at..).unwrap_or_default())
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, _: usize, _: V) {}
+}
+
 impl<T: Scalar> Tail<T> for &[T] {
     #[inline(always)]
     fn len(&self) -> usize {
         (**self).len()
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        for (to, &from) in buffer.iter_mut().zip(*self) {
-            *to = from;
-        }
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        copy(self.get(at..).unwrap_or_default(), buffer);
     }
     #[inline(always)]
-    fn put(self, _: &[T; GROUP]) {}
+    fn put(&mut self, _: usize, _: &[T]) {}
 }
 
 impl<T: Scalar> Stream<T> for &mut [T] {
@@ -95,22 +110,29 @@ impl<T: Scalar> Rows<T> for &mut [T; GROUP] {
     }
 }
 
+impl<T: Scalar> Rows<T> for &mut [T] {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        V::load(isa, self.get(at..).unwrap_or_default())
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
+        v.store(self.get_mut(at..).unwrap_or_default());
+    }
+}
+
 impl<T: Scalar> Tail<T> for &mut [T] {
     #[inline(always)]
     fn len(&self) -> usize {
         (**self).len()
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        for (to, &from) in buffer.iter_mut().zip(&**self) {
-            *to = from;
-        }
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        copy(self.get(at..).unwrap_or_default(), buffer);
     }
     #[inline(always)]
-    fn put(self, buffer: &[T; GROUP]) {
-        for (to, &from) in self.iter_mut().zip(buffer) {
-            *to = from;
-        }
+    fn put(&mut self, at: usize, buffer: &[T]) {
+        copy(buffer, self.get_mut(at..).unwrap_or_default());
     }
 }
 
@@ -147,18 +169,29 @@ impl<T: Scalar> Rows<T> for (Option<&[T; GROUP]>, &mut [T; GROUP]) {
     }
 }
 
+impl<T: Scalar> Rows<T> for (Option<&[T]>, &mut [T]) {
+    #[inline(always)]
+    fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
+        self.0.unwrap_or(self.1).load(isa, at)
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
+        self.1.store(at, v);
+    }
+}
+
 impl<T: Scalar> Tail<T> for (Option<&[T]>, &mut [T]) {
     #[inline(always)]
     fn len(&self) -> usize {
         self.1.len()
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        self.0.unwrap_or(self.1).take(buffer);
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        self.0.unwrap_or(self.1).take(at, buffer);
     }
     #[inline(always)]
-    fn put(self, buffer: &[T; GROUP]) {
-        self.1.put(buffer);
+    fn put(&mut self, at: usize, buffer: &[T]) {
+        self.1.put(at, buffer);
     }
 }
 
@@ -197,17 +230,26 @@ impl<T: Scalar> Stream<T> for Strided<'_, T> {
     }
 }
 
+impl<T> Strided<'_, T> {
+    /// Returns the elements from `at` on.
+    #[inline(always)]
+    fn from(&self, at: usize) -> impl Iterator<Item = &T> {
+        let x = self.x.get(at * self.stride..).unwrap_or_default();
+        x.iter().step_by(self.stride.max(1)).take(self.len - at)
+    }
+    /// Returns the elements from `at` on, to write.
+    #[inline(always)]
+    fn to(&mut self, at: usize) -> impl Iterator<Item = &mut T> {
+        let x = self.x.get_mut(at * self.stride..).unwrap_or_default();
+        x.iter_mut().step_by(self.stride.max(1)).take(self.len - at)
+    }
+}
+
 impl<T: Scalar> Rows<T> for Strided<'_, T> {
     #[inline(always)]
     fn load<V: Lanes<Element = T>>(&self, isa: V::Isa, at: usize) -> V {
         let mut lanes = [T::ZERO; GROUP];
-        let from = self
-            .x
-            .get(at * self.stride..)
-            .unwrap_or_default()
-            .iter()
-            .step_by(self.stride.max(1));
-        for (lane, &x) in lanes.iter_mut().zip(from).take(V::LANES) {
+        for (lane, &x) in lanes.iter_mut().zip(self.from(at)).take(V::LANES) {
             *lane = x;
         }
         V::load(isa, &lanes)
@@ -216,13 +258,7 @@ impl<T: Scalar> Rows<T> for Strided<'_, T> {
     fn store<V: Lanes<Element = T>>(&mut self, at: usize, v: V) {
         let mut lanes = [T::ZERO; GROUP];
         v.store(&mut lanes);
-        let to = self
-            .x
-            .get_mut(at * self.stride..)
-            .unwrap_or_default()
-            .iter_mut()
-            .step_by(self.stride.max(1));
-        for (&lane, x) in lanes.iter().zip(to).take(V::LANES) {
+        for (&lane, x) in lanes.iter().zip(self.to(at)).take(V::LANES) {
             *x = lane;
         }
     }
@@ -234,24 +270,14 @@ impl<T: Scalar> Tail<T> for Strided<'_, T> {
         self.len
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        for (to, &from) in buffer
-            .iter_mut()
-            .zip(self.x.iter().step_by(self.stride.max(1)))
-            .take(self.len)
-        {
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        for (to, &from) in buffer.iter_mut().zip(self.from(at)) {
             *to = from;
         }
     }
     #[inline(always)]
-    fn put(self, buffer: &[T; GROUP]) {
-        for (to, &from) in self
-            .x
-            .iter_mut()
-            .step_by(self.stride.max(1))
-            .zip(buffer)
-            .take(self.len)
-        {
+    fn put(&mut self, at: usize, buffer: &[T]) {
+        for (to, &from) in self.to(at).zip(buffer) {
             *to = from;
         }
     }
@@ -298,13 +324,13 @@ impl<T: Scalar, W: Stored<T>> Tail<T> for Widening<'_, W> {
         self.0.len()
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        for (to, from) in buffer.iter_mut().zip(self.0) {
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        for (to, from) in buffer.iter_mut().zip(self.0.iter().skip(at)) {
             *to = from.widen();
         }
     }
     #[inline(always)]
-    fn put(self, _: &[T; GROUP]) {}
+    fn put(&mut self, _: usize, _: &[T]) {}
 }
 
 impl<T: Scalar, W: Stored<T>> Stream<T> for Widened<'_, W> {
@@ -346,12 +372,12 @@ impl<T: Scalar, W: Stored<T>> Tail<T> for Widened<'_, W> {
         self.0.len()
     }
     #[inline(always)]
-    fn take(&self, buffer: &mut [T; GROUP]) {
-        self.reading().take(buffer);
+    fn take(&self, at: usize, buffer: &mut [T]) {
+        self.reading().take(at, buffer);
     }
     #[inline(always)]
-    fn put(self, buffer: &[T; GROUP]) {
-        for (to, &from) in self.0.iter_mut().zip(buffer) {
+    fn put(&mut self, at: usize, buffer: &[T]) {
+        for (to, &from) in self.0.iter_mut().skip(at).zip(buffer) {
             *to = W::narrow(from);
         }
     }

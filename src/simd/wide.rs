@@ -10,7 +10,7 @@ use core::arch::x86_64 as arch;
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use fearless_simd::SimdInto;
-use fearless_simd::{Select, Simd, SimdFloat, SimdFloatElement, SimdMask};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat, SimdFloatElement, SimdMask};
 use num_traits::One as _;
 
 use super::{Isa, LANES, Lanes, Pair};
@@ -33,6 +33,11 @@ impl<S: Simd, const FUSED: bool> Isa for Wide<S, FUSED> {
     type F32s = Pair<Pair<Self::F32>>;
     type F64s = Pair<Pair<Self::F64>>;
     const FUSED: bool = FUSED;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        self.0.vectorize(f)
+    }
 
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     #[inline(always)]
@@ -185,6 +190,11 @@ where
         Self::new(mask.select(yes.0, no.0))
     }
     #[inline(always)]
+    fn first(isa: Self::Isa, n: usize) -> V::Mask {
+        let beyond = V::LEN.saturating_sub(n);
+        V::Mask::from_bitmask(isa.0, ((1 << V::LEN) - 1) >> beyond)
+    }
+    #[inline(always)]
     fn and(a: V::Mask, b: V::Mask) -> V::Mask {
         a & b
     }
@@ -199,6 +209,18 @@ where
     #[inline(always)]
     fn exponent_from_magic(self) -> Self {
         Self::new(V::from_bits(self.0.to_bits() << E::MANTISSA))
+    }
+    #[inline(always)]
+    fn max_of_positive(self, other: Self) -> Self {
+        // Comparing integers leaves the ports of additions free.
+        if size_of::<V>() == 64 {
+            Self::new(V::from_bits(SimdBase::max(
+                self.0.to_bits(),
+                other.0.to_bits(),
+            )))
+        } else {
+            self.max(other)
+        }
     }
     #[inline(always)]
     fn bit(self, bit: u32) -> V::Mask {

@@ -1,0 +1,476 @@
+//! The exponentials of a row and their sum, in one pass: what softmax, log-softmax and logsumexp share.
+//!
+//! The usual form takes a pass for the maximum first, because it subtracts it. Here the maximum is no
+//! more than an integer exponent ([`ScaledExp`]), and any exponent gives the same quotients to the bit
+//! as long as no term leaves the range of numbers: scaling by a power of two rounds nothing. So the
+//! pass may begin at once, with the row's first score in the maximum's place and room for the others to
+//! lie higher by [`HEADROOM`](crate::math::Coefficients::HEADROOM) and more. Where a group of scores lies
+//! higher still, the pass stops before it, takes the maximum of what is left, brings the terms that are
+//! written to the new exponent by an exact product, and goes on: an online softmax (Milakov and
+//! Gimelshein, 2018, arXiv:1805.02867) whose rescaling is exact, and which rescales once at most.
+//!
+//! A group must be held back until all of its scores are known to be low enough. Where it has room in
+//! registers that is free; elsewhere it costs as much as the pass for the maximum, and raw logits take
+//! that. For other scores the pass for the maximum costs more, since it maps logits to scores.
+
+use core::ops::Range;
+
+use super::Logits;
+use super::logits::{Raw, Score, near};
+use crate::math::exp::{ScaledExp, scale};
+use crate::scalar::Scalar;
+use crate::scalar::sealed::Compute;
+use crate::simd::order::{self, Body, Sum};
+use crate::simd::stream::{Stream, Strided, Widened, Widening};
+use crate::simd::{Isa, Lanes, One, number};
+use crate::storage::Stored;
+
+/// A row that can be passed over in parts.
+pub(super) trait Row<T: Scalar> {
+    /// Whether elements are kept in a narrower type, and loaded one vector at a time.
+    const NARROW: bool = false;
+    /// Whether the row is written.
+    const WRITTEN: bool = true;
+    /// Returns the number of elements.
+    fn len(&self) -> usize;
+    /// Returns the first element above minus infinity, NaN if there is none.
+    fn first(&self) -> T;
+    /// Returns a part, which begins at a whole group: to read, and to write where the row is written.
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T>;
+    /// Reads from now on what is written.
+    #[inline(always)]
+    fn keep(&mut self) {}
+    /// Returns the first elements of the row as they were written; none where it is only read.
+    fn written(&mut self, len: usize) -> impl Stream<T>;
+}
+
+/// Returns the first element above minus infinity, NaN if there is none.
+#[inline(always)]
+fn first<T: Scalar>(mut x: impl Iterator<Item = T>) -> T {
+    x.find(|&x| x != T::NEG_INFINITY).unwrap_or(T::NAN)
+}
+
+/// A row to read.
+impl<T: Scalar> Row<T> for &[T] {
+    const WRITTEN: bool = false;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+    #[inline(always)]
+    fn first(&self) -> T {
+        first(self.iter().copied())
+    }
+    #[inline(always)]
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T> {
+        self.get(part).unwrap_or_default()
+    }
+    #[inline(always)]
+    fn written(&mut self, _: usize) -> impl Stream<T> {
+        &[][..]
+    }
+}
+
+/// A narrow row to read.
+impl<T: Scalar, W: Stored<T>> Row<T> for Widening<'_, W> {
+    const NARROW: bool = true;
+    const WRITTEN: bool = false;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn first(&self) -> T {
+        first(self.0.iter().map(|x| x.widen()))
+    }
+    #[inline(always)]
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T> {
+        Widening(self.0.get(part).unwrap_or_default())
+    }
+    #[inline(always)]
+    fn written(&mut self, _: usize) -> impl Stream<T> {
+        &[][..]
+    }
+}
+
+/// A row to write, read from another one or mapped in place.
+impl<T: Scalar> Row<T> for (Option<&[T]>, &mut [T]) {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+    #[inline(always)]
+    fn first(&self) -> T {
+        first(self.0.unwrap_or(self.1).iter().copied())
+    }
+    #[inline(always)]
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T> {
+        (
+            self.0.map(|x| x.get(part.clone()).unwrap_or_default()),
+            self.1.get_mut(part).unwrap_or_default(),
+        )
+    }
+    #[inline(always)]
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+    #[inline(always)]
+    fn written(&mut self, len: usize) -> impl Stream<T> {
+        self.1.get_mut(..len).unwrap_or_default()
+    }
+}
+
+/// A narrow row to write.
+impl<T: Scalar, W: Stored<T>> Row<T> for Widened<'_, W> {
+    const NARROW: bool = true;
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn first(&self) -> T {
+        self.reading().first()
+    }
+    #[inline(always)]
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T> {
+        Widened(self.0.get_mut(part).unwrap_or_default())
+    }
+    #[inline(always)]
+    fn written(&mut self, len: usize) -> impl Stream<T> {
+        self.stream(0..len)
+    }
+}
+
+impl<T: Scalar> Row<T> for Strided<'_, T> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+    #[inline(always)]
+    fn first(&self) -> T {
+        first(
+            self.x
+                .iter()
+                .step_by(self.stride.max(1))
+                .take(self.len)
+                .copied(),
+        )
+    }
+    #[inline(always)]
+    fn stream(&mut self, part: Range<usize>) -> impl Stream<T> {
+        Strided {
+            x: self
+                .x
+                .get_mut(part.start * self.stride..)
+                .unwrap_or_default(),
+            stride: self.stride,
+            len: part.len(),
+        }
+    }
+    #[inline(always)]
+    fn written(&mut self, len: usize) -> impl Stream<T> {
+        self.stream(0..len)
+    }
+}
+
+/// The sum of a row's terms: each term is exp(s - center) 2^(SHIFT - exponent).
+pub(super) struct Total<T, L> {
+    /// What makes the scores: relative to their greatest where that is far from zero.
+    pub(super) score: L,
+    pub(super) center: T,
+    pub(super) exponent: T,
+    /// NaN where a score is.
+    pub(super) sum: T,
+}
+
+impl<T: Scalar, L: Score<T>> Total<T, L> {
+    /// Returns the terms again.
+    #[inline(always)]
+    pub(super) fn terms<S: Isa>(&self, isa: S) -> Terms<L, T::Lanes<S>, false> {
+        let exp = ScaledExp::with(isa, self.center, self.exponent);
+        Terms::new(isa, self.score, exp, true)
+    }
+}
+
+impl<T> Total<T, Raw> {
+    /// Returns the total as that of logits.
+    #[inline(always)]
+    fn of_logits<'m>(self) -> Total<T, Logits<'m, T>>
+    where
+        T: Scalar,
+    {
+        Total {
+            score: Logits::new(),
+            center: self.center,
+            exponent: self.exponent,
+            sum: self.sum,
+        }
+    }
+}
+
+/// Adds up the terms of the row from element `start` of the logits on, and writes them where the row is written. `None`, with the logits in
+/// the row and zeros for those already done, where the greatest score is not finite.
+#[inline(always)]
+pub(super) fn total<'m, S, T, R>(
+    isa: S,
+    logits: &Logits<'m, T>,
+    start: usize,
+    row: &mut R,
+) -> Option<Total<T, Logits<'m, T>>>
+where
+    S: Isa,
+    T: Scalar,
+    R: Row<T>,
+{
+    if R::NARROW || !logits.is_raw() {
+        return resume(isa, logits, start, row);
+    }
+    // Narrower vectors would have to hold a group back in memory: that costs what the pass for the
+    // maximum does.
+    if T::Lanes::<S>::LANES * size_of::<T>() < 64 {
+        return raw(isa, row, Part::NOTHING);
+    }
+    let Some(exp) = ScaledExp::<T::Lanes<S>>::anchored(isa, row.first()) else {
+        return resume_raw(isa, row, Part::NOTHING);
+    };
+    let (len, body) = (row.len(), <Raw as Score<T>>::BODY);
+    let mut sum = Sum::<T::Lanes<S>>::new(isa);
+    let terms = Terms::<_, _, true>::new(isa, Raw, exp, false);
+    let done = sum.extend(isa, body, row.stream(0..len), terms);
+    if done < len {
+        let exponent = exp.exponent;
+        return resume_raw(isa, row, Part { done, exponent });
+    }
+    Some(Total {
+        score: Logits::new(),
+        center: T::ZERO,
+        exponent: exp.exponent,
+        sum: sum.total(),
+    })
+}
+
+/// What is done of a row.
+#[derive(Clone, Copy)]
+struct Part<T> {
+    /// The number of elements.
+    done: usize,
+    /// The exponent that their terms are relative to.
+    exponent: T,
+}
+
+impl<T: Scalar> Part<T> {
+    const NOTHING: Self = Self {
+        done: 0,
+        exponent: T::ZERO,
+    };
+}
+
+/// [`total`] for scores that are not the logits themselves; a function of its own, so that the other has
+/// nothing but its loop.
+#[inline(never)]
+fn resume<'m, S, T, R>(
+    isa: S,
+    logits: &Logits<'m, T>,
+    start: usize,
+    row: &mut R,
+) -> Option<Total<T, Logits<'m, T>>>
+where
+    S: Isa,
+    T: Scalar,
+    R: Row<T>,
+{
+    isa.vectorize(
+        #[inline(always)]
+        || {
+            let (logits, len) = (logits.row(start, row.len()), row.len());
+            let mut part = Part::NOTHING;
+            let anchor = logits.anchor(row.first());
+            if let Some(exp) = ScaledExp::<T::Lanes<S>>::anchored(isa, anchor) {
+                let body = <Logits<'_, T> as Score<T>>::BODY;
+                let mut sum = Sum::<T::Lanes<S>>::new(isa);
+                let terms = Terms::<_, _, true>::new(isa, logits, exp, false);
+                let done = sum.extend(isa, body, row.stream(0..len), terms);
+                if done == len {
+                    return Some(Total {
+                        score: logits,
+                        center: T::ZERO,
+                        exponent: exp.exponent,
+                        sum: sum.total(),
+                    });
+                }
+                part = Part {
+                    done,
+                    exponent: exp.exponent,
+                };
+            }
+            rest::<T::Lanes<S>, _, _>(isa, logits, row, part)
+        },
+    )
+}
+
+/// [`raw`], apart for the same reason.
+#[inline(never)]
+fn resume_raw<'m, S, T, R>(isa: S, row: &mut R, part: Part<T>) -> Option<Total<T, Logits<'m, T>>>
+where
+    S: Isa,
+    T: Scalar,
+    R: Row<T>,
+{
+    isa.vectorize(
+        #[inline(always)]
+        || raw(isa, row, part),
+    )
+}
+
+/// [`total`] for scores that are the logits themselves, from where a part ends.
+#[inline(always)]
+fn raw<'m, S, T, R>(isa: S, row: &mut R, part: Part<T>) -> Option<Total<T, Logits<'m, T>>>
+where
+    S: Isa,
+    T: Scalar,
+    R: Row<T>,
+{
+    rest::<T::Several<S>, _, _>(isa, Raw, row, part).map(Total::of_logits)
+}
+
+/// Finds the maximum of what is left of a row, brings the terms that are written to its exponent, and
+/// adds up the whole. Only rows without a mask are left in part, so that no index counts from where the
+/// rest begins.
+#[inline(always)]
+fn rest<V, L, R>(
+    isa: V::Isa,
+    score: L,
+    row: &mut R,
+    part: Part<V::Element>,
+) -> Option<Total<V::Element, L>>
+where
+    V: Lanes,
+    L: Score<V::Element>,
+    R: Row<V::Element>,
+{
+    let len = row.len();
+    let done = if R::WRITTEN { part.done } else { 0 };
+    let max = order::max::<V, _>(
+        isa,
+        L::BODY,
+        row.stream(done..len),
+        #[inline(always)]
+        |v, at| score.of(isa, v, at).0,
+    );
+    let finite = max > V::Element::NEG_INFINITY && max < V::Element::INFINITY;
+    let (score, max) = if finite {
+        near(score, max, row.stream(done..len))
+    } else {
+        (score, V::Element::ZERO)
+    };
+    let exp = ScaledExp::<V>::new(isa, max);
+    let mut sum = Sum::<NativeOf<V>>::new(isa);
+    if done > 0 {
+        // Beside a maximum that is centered, or infinite, anchored terms vanish.
+        let factors = if max > V::Element::ZERO && exp.center == V::Element::ZERO {
+            powers_of_two(part.exponent - exp.exponent)
+        } else {
+            [V::Element::ZERO; 2]
+        };
+        let [a, b] = factors.map(
+            #[inline(always)]
+            |factor| V::splat(isa, factor),
+        );
+        let _ = sum.extend(
+            isa,
+            Body::Heavy,
+            row.written(done),
+            #[inline(always)]
+            |v: V, _| v * a * b,
+        );
+    }
+    if !finite {
+        return None;
+    }
+    let at_once = L::EXACT && R::WRITTEN;
+    if at_once && exp.center != V::Element::ZERO {
+        let center = V::splat(isa, exp.center);
+        order::map::<V, _>(
+            isa,
+            row.stream(done..len),
+            #[inline(always)]
+            |v, _| v - center,
+        );
+        row.keep();
+    }
+    let terms = Terms::<_, _, false>::new(isa, score, exp, !at_once);
+    let _ = sum.extend(isa, L::BODY, row.stream(done..len), terms);
+    Some(Total {
+        score,
+        center: exp.center,
+        exponent: exp.exponent,
+        sum: sum.total(),
+    })
+}
+
+/// The native vector of a vector's instruction set and element.
+type NativeOf<V> = <<V as Lanes>::Element as Compute>::Lanes<<V as Lanes>::Isa>;
+
+/// Returns 2^k as two factors, or what is small enough to make every term vanish.
+fn powers_of_two<T: Scalar>(k: T) -> [T; 2] {
+    let least = T::TWO * (T::ONE - T::BIAS);
+    let k = T::Lanes::<One>::splat(One, if k > least { k } else { least });
+    let (first, second) = scale(One, k);
+    [first, second].map(number::<T>)
+}
+
+/// The terms of the scores of a row: of an anchored one, or of one whose maximum is known.
+pub(super) struct Terms<L, V: Lanes, const ANCHORED: bool> {
+    score: L,
+    exp: ScaledExp<V>,
+    /// What is to be subtracted from scores, if anything.
+    center: Option<V>,
+    limit: V,
+    highest: V,
+}
+
+impl<L, V: Lanes, const ANCHORED: bool> Terms<L, V, ANCHORED> {
+    #[inline(always)]
+    fn new(isa: V::Isa, score: L, exp: ScaledExp<V>, centered: bool) -> Self {
+        let limit = ScaledExp::highest(isa);
+        Self {
+            score,
+            exp,
+            center: centered.then_some(V::splat(isa, exp.center)),
+            limit,
+            highest: limit,
+        }
+    }
+}
+
+impl<V, L, const ANCHORED: bool> order::Terms<V> for Terms<L, V, ANCHORED>
+where
+    V: Lanes,
+    L: Score<V::Element>,
+{
+    const HELD: bool = ANCHORED;
+
+    #[inline(always)]
+    fn of(&mut self, isa: V::Isa, v: V, at: usize) -> V {
+        let (score, low) = self.score.of(isa, v, at);
+        let d = match self.center {
+            Some(center) => score - center,
+            None => score,
+        };
+        let mut reduced = self.exp.reduce(isa, d);
+        if !L::EXACT {
+            reduced = self.exp.plus(isa, reduced, d, low);
+        }
+        if ANCHORED {
+            self.highest = reduced.order.max_of_positive(self.highest);
+        }
+        reduced.term(isa)
+    }
+    #[inline(always)]
+    fn stand(&self) -> bool {
+        !ANCHORED || !V::any(self.limit.lt(self.highest))
+    }
+}
