@@ -34,7 +34,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `std` (default) | detection of the instruction set at run time |
+//! | `std` (default) | detection of the instruction set at run time; on x86 also prefetching |
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |
 //!

@@ -211,8 +211,9 @@ impl<T> Total<T, Raw> {
     }
 }
 
-/// Adds up the terms of the row from element `start` of the logits on, and writes them where the row is written. `None`, with the logits in
-/// the row and zeros for those already done, where the greatest score is not finite.
+/// Adds up the terms of the row that begins at element `start` of the logits, and writes them where the
+/// row is written. `None`, with the logits in the row and zeros for those already done, where the
+/// greatest score is not finite.
 #[inline(always)]
 pub(super) fn total<'m, S, T, R>(
     isa: S,
@@ -233,23 +234,10 @@ where
     if T::Lanes::<S>::LANES * size_of::<T>() < 64 {
         return raw(isa, row, Part::NOTHING);
     }
-    let Some(exp) = ScaledExp::<T::Lanes<S>>::anchored(isa, row.first()) else {
-        return resume_raw(isa, row, Part::NOTHING);
-    };
-    let (len, body) = (row.len(), <Raw as Score<T>>::BODY);
-    let mut sum = Sum::<T::Lanes<S>>::new(isa);
-    let terms = Terms::<_, _, true>::new(isa, Raw, exp, false);
-    let done = sum.extend(isa, body, row.stream(0..len), terms);
-    if done < len {
-        let exponent = exp.exponent;
-        return resume_raw(isa, row, Part { done, exponent });
+    match anchored::<T::Lanes<S>, _, _>(isa, Raw, row.first(), row) {
+        Ok(total) => Some(total.of_logits()),
+        Err(part) => resume_raw(isa, row, part),
     }
-    Some(Total {
-        score: Logits::new(),
-        center: T::ZERO,
-        exponent: exp.exponent,
-        sum: sum.total(),
-    })
 }
 
 /// What is done of a row.
@@ -285,28 +273,12 @@ where
     isa.vectorize(
         #[inline(always)]
         || {
-            let (logits, len) = (logits.row(start, row.len()), row.len());
-            let mut part = Part::NOTHING;
+            let logits = logits.row(start, row.len());
             let anchor = logits.anchor(row.first());
-            if let Some(exp) = ScaledExp::<T::Lanes<S>>::anchored(isa, anchor) {
-                let body = <Logits<'_, T> as Score<T>>::BODY;
-                let mut sum = Sum::<T::Lanes<S>>::new(isa);
-                let terms = Terms::<_, _, true>::new(isa, logits, exp, false);
-                let done = sum.extend(isa, body, row.stream(0..len), terms);
-                if done == len {
-                    return Some(Total {
-                        score: logits,
-                        center: T::ZERO,
-                        exponent: exp.exponent,
-                        sum: sum.total(),
-                    });
-                }
-                part = Part {
-                    done,
-                    exponent: exp.exponent,
-                };
+            match anchored::<T::Lanes<S>, _, _>(isa, logits, anchor, row) {
+                Ok(total) => Some(total),
+                Err(part) => rest::<T::Lanes<S>, _, _>(isa, logits, row, part),
             }
-            rest::<T::Lanes<S>, _, _>(isa, logits, row, part)
         },
     )
 }
@@ -334,6 +306,37 @@ where
     R: Row<T>,
 {
     rest::<T::Several<S>, _, _>(isa, Raw, row, part).map(Total::of_logits)
+}
+
+/// Adds up a row that begins relative to the score `anchor`, or returns how far that went.
+#[inline(always)]
+fn anchored<V, L, R>(
+    isa: V::Isa,
+    score: L,
+    anchor: V::Element,
+    row: &mut R,
+) -> Result<Total<V::Element, L>, Part<V::Element>>
+where
+    V: Lanes,
+    L: Score<V::Element>,
+    R: Row<V::Element>,
+{
+    let Some(exp) = ScaledExp::<V>::anchored(isa, anchor) else {
+        return Err(Part::NOTHING);
+    };
+    let (len, exponent) = (row.len(), exp.exponent);
+    let mut sum = Sum::<NativeOf<V>>::new(isa);
+    let terms = Terms::<_, _, true>::new(isa, score, exp, false);
+    let done = sum.extend(isa, L::BODY, row.stream(0..len), terms);
+    if done < len {
+        return Err(Part { done, exponent });
+    }
+    Ok(Total {
+        score,
+        center: V::Element::ZERO,
+        exponent,
+        sum: sum.total(),
+    })
 }
 
 /// Finds the maximum of what is left of a row, brings the terms that are written to its exponent, and
