@@ -50,7 +50,7 @@ impl<V: Lanes> ScaledExp<V> {
     /// row's; `None` if that is too far from zero.
     ///
     /// Any exponent gives the same quotients, as long as no term leaves the range of numbers. Below
-    /// there is room for every term that does not vanish beside the anchor's; above, [`Self::limit`]
+    /// there is room for every term that does not vanish beside the anchor's; above, [`Self::highest`]
     /// tells.
     #[inline(always)]
     pub(crate) fn anchored(isa: V::Isa, anchor: V::Element) -> Option<Self> {

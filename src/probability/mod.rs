@@ -22,6 +22,7 @@
 mod log_softmax;
 mod log_sum_exp;
 mod logits;
+mod row;
 mod softmax;
 mod total;
 

@@ -18,6 +18,9 @@ use super::Lanes;
 use super::stream::{GROUP, LANES, Rows, Stream, Tail};
 use crate::scalar::sealed::Compute;
 
+/// The lanes that a vector has at most: several native ones count as one.
+const WIDEST: usize = 4 * LANES;
+
 /// How often the body of a loop over a group may stand in the code.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -145,7 +148,7 @@ fn load_tail<V: Lanes>(isa: V::Isa, tail: &impl Tail<V::Element>, at: usize) -> 
     }
     let mut first = [V::Element::ZERO];
     tail.take(at, &mut first);
-    let mut buffer = [first[0]; 4 * LANES];
+    let mut buffer = [first[0]; WIDEST];
     let (lanes, _) = buffer.split_at_mut(V::LANES);
     tail.take(at, lanes);
     V::load(isa, lanes)
@@ -157,7 +160,7 @@ fn store_tail<V: Lanes>(tail: &mut impl Tail<V::Element>, at: usize, v: V) {
     if tail.len() - at >= V::LANES {
         return tail.store(at, v);
     }
-    let mut buffer = [V::Element::ZERO; 4 * LANES];
+    let mut buffer = [V::Element::ZERO; WIDEST];
     let (lanes, _) = buffer.split_at_mut(V::LANES);
     v.store(lanes);
     tail.put(at, lanes);

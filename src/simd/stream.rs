@@ -233,7 +233,7 @@ impl<T: Scalar> Stream<T> for Strided<'_, T> {
 impl<T> Strided<'_, T> {
     /// Returns the elements from `at` on.
     #[inline(always)]
-    fn from(&self, at: usize) -> impl Iterator<Item = &T> {
+    pub(crate) fn from(&self, at: usize) -> impl Iterator<Item = &T> {
         let x = self.x.get(at * self.stride..).unwrap_or_default();
         x.iter().step_by(self.stride.max(1)).take(self.len - at)
     }
