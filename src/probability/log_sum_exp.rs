@@ -1,14 +1,12 @@
 //! The logarithm of a sum of exponentials.
 
-use super::logits::Score;
-use super::total::total;
+use super::total::{infinities, total};
 use super::{Logits, check_rows};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::math::twofold::two_sum;
 use crate::scalar::Scalar;
-use crate::simd::order::Body;
-use crate::simd::{Isa, Lanes, One, number, order};
+use crate::simd::{Isa, Lanes, One, number};
 use crate::{Cpu, Error};
 
 /// Reduces rows of logits to ln(sum_j exp(s_j)).
@@ -118,8 +116,8 @@ pub(super) fn reduce<'m, S: Isa, T: Scalar>(
 ) -> (Logits<'m, T>, LogSum<T>) {
     let mut row = x;
     let Some(total) = total(isa, logits, start, &mut row) else {
-        let logits = logits.row(start, x.len());
-        return (logits, extreme(logits, x));
+        let count = infinities(isa, logits, start, &mut row);
+        return (logits.row(start, x.len()), extreme(count));
     };
     let sum = if total.sum > T::ZERO {
         logarithm(total.center, total.exponent, total.sum)
@@ -147,17 +145,9 @@ pub(super) fn logarithm<T: Scalar>(center: T, exponent: T, sum: T) -> LogSum<T> 
     }
 }
 
-/// Reduces a row whose greatest score is not finite.
+/// Reduces a row whose greatest score is not finite: `count` of them are plus infinity.
 #[cold]
-#[inline(never)]
-fn extreme<T: Scalar>(logits: Logits<'_, T>, x: &[T]) -> LogSum<T> {
-    let [zero, one, infinity, nan] =
-        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(One, Body::Heavy, x, |v: T::Lanes<One>, at| {
-        let s = logits.of(One, v, at).0;
-        let number = Lanes::select(s.eq(s), zero, nan);
-        Lanes::select(s.eq(infinity), one, number)
-    });
+fn extreme<T: Scalar>(count: T) -> LogSum<T> {
     let high = if count > T::ZERO {
         T::INFINITY
     } else if count == T::ZERO {

@@ -71,6 +71,7 @@ pub trait ProbabilityMap<X: ?Sized> {
 /// any axis have this form: the last axis with `stride` 1, the first of a matrix with `row_stride`
 /// 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rows {
     /// The number of rows.
     pub count: usize,

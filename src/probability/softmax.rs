@@ -1,13 +1,12 @@
 //! The softmax.
 
-use super::logits::Score;
 use super::row::Row;
-use super::total::total;
+use super::total::{infinities, total};
 use super::{Logits, ProbabilityMap, Rows, check_out, check_rows, rows_mut};
 use crate::cpu::dispatch;
 use crate::scalar::Scalar;
-use crate::simd::order::{Body, Terms};
-use crate::simd::stream::{Stream, Strided, Widened, Widening};
+use crate::simd::order::Terms;
+use crate::simd::stream::{Stream, Strided, Widened, Widening, copy};
 use crate::simd::{Isa, Lanes, One, order};
 use crate::storage::{Bf16, F16, Stored};
 use crate::{Cpu, Error};
@@ -129,11 +128,7 @@ impl<T: Scalar> Softmax<'_, T> {
     fn run(&self, x: Option<&[T]>, y: &mut [T], row: usize) -> Result<(), Error> {
         check_rows(y.len(), row)?;
         self.logits.check(row, y.len())?;
-        dispatch!(self.executor, isa => {
-            for (i, y) in rows_mut(y, row).enumerate() {
-                normalize(isa, &self.logits, i * row, &mut (x, y));
-            }
-        });
+        dispatch!(self.executor, isa => normalize_rows(isa, &self.logits, x, y, row));
         Ok(())
     }
 }
@@ -167,6 +162,26 @@ macro_rules! stored {
 }
 stored!(F16 Bf16);
 
+/// Maps the row `x`, or the rows of `y`, into `y`.
+#[inline(always)]
+fn normalize_rows<S: Isa, T: Scalar>(
+    isa: S,
+    logits: &Logits<'_, T>,
+    mut x: Option<&[T]>,
+    y: &mut [T],
+    row: usize,
+) {
+    // Code is dearer than a copy where there is one lane: every pass is in place.
+    if T::Lanes::<S>::LANES == 1
+        && let Some(x) = x.take()
+    {
+        copy(x, y);
+    }
+    for (i, y) in rows_mut(y, row).enumerate() {
+        normalize(isa, logits, i * row, &mut (x, y));
+    }
+}
+
 /// Maps a row in place.
 #[inline(always)]
 fn normalize<S: Isa, T: Scalar>(
@@ -175,39 +190,22 @@ fn normalize<S: Isa, T: Scalar>(
     start: usize,
     row: &mut impl Row<T>,
 ) {
-    let Some(total) = total(isa, logits, start, row) else {
-        return share(logits.row(start, row.len()), row);
-    };
     let len = row.len();
-    scale(isa, row.written(len), reciprocal(total.sum));
+    let sum = match total(isa, logits, start, row) {
+        Some(total) => total.sum,
+        // The infinite scores share the whole; none leaves zeros.
+        None => match infinities(isa, logits, start, row) {
+            count if count == T::ZERO => return,
+            count => count,
+        },
+    };
+    scale(isa, row.written(len), reciprocal(sum));
 }
 
 /// Returns the factor that makes terms probabilities. A NaN among the scores arrives as a NaN sum.
 #[inline(always)]
 fn reciprocal<T: Scalar>(sum: T) -> T {
     if sum > T::ZERO { T::ONE / sum } else { T::NAN }
-}
-
-/// Shares the whole among the scores that are plus infinity; none gives zeros.
-#[cold]
-#[inline(never)]
-fn share<T: Scalar>(logits: Logits<'_, T>, row: &mut impl Row<T>) {
-    let len = row.len();
-    let [zero, one, infinity, nan] =
-        [T::ZERO, T::ONE, T::INFINITY, T::NAN].map(|c| T::Lanes::<One>::splat(One, c));
-    let count = order::map_sum::<T::Lanes<One>, _>(
-        One,
-        Body::Heavy,
-        row.stream(0..len),
-        |v: T::Lanes<One>, at| {
-            let s = logits.of(One, v, at).0;
-            let number = Lanes::select(s.eq(s), zero, nan);
-            Lanes::select(s.eq(infinity), one, number)
-        },
-    );
-    if count != T::ZERO {
-        scale(One, row.written(len), reciprocal(count));
-    }
 }
 
 /// Multiplies a row by `factor`; NaN gives the one NaN of outputs.
@@ -238,7 +236,11 @@ fn fill<T: Scalar>(row: impl Stream<T>, value: T) {
 #[inline(always)]
 fn narrow<S: Isa, W: Stored<f32>>(isa: S, logits: &Logits<'_, f32>, start: usize, y: &mut [W]) {
     let Some(total) = total(isa, logits, start, &mut Widening(&*y)) else {
-        return share(logits.row(start, y.len()), &mut Widened(y));
+        let count = infinities(isa, logits, start, &mut Widened(y));
+        if count != 0.0 {
+            scale(One, Widened(y), reciprocal(count));
+        }
+        return;
     };
     let factor = reciprocal(total.sum);
     let factors = S::F32::splat(isa, factor);

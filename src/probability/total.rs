@@ -20,6 +20,7 @@ use crate::math::exp::{ScaledExp, scale};
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::order::{self, Body, Sum};
+use crate::simd::stream::Stream;
 use crate::simd::{Isa, Lanes, One, number};
 
 /// The sum of a row's terms: each term is exp(s - center) 2^(SHIFT - exponent).
@@ -84,6 +85,51 @@ where
         Ok(total) => Some(total.of_logits()),
         Err(part) => resume_raw(isa, row, part),
     }
+}
+
+/// Returns the number of scores that are plus infinity, NaN if one is NaN, for a row without [`total`];
+/// where it is written, ones for them and zeros for the others take their place.
+#[inline(always)]
+pub(super) fn infinities<S: Isa, T: Scalar>(
+    _: S,
+    logits: &Logits<'_, T>,
+    start: usize,
+    row: &mut impl Row<T>,
+) -> T {
+    let len = row.len();
+    if !logits.is_raw() {
+        return count_infinities_apart(logits.row(start, len), row.stream(0..len));
+    }
+    // Where code is dear a call costs more than the loop.
+    if T::Lanes::<S>::LANES == 1 {
+        count_infinities(Raw, row.stream(0..len))
+    } else {
+        count_infinities_apart(Raw, row.stream(0..len))
+    }
+}
+
+/// [`count_infinities`] as a function of its own, once for all instruction sets.
+#[cold]
+#[inline(never)]
+fn count_infinities_apart<T: Scalar, L: Score<T>>(score: L, row: impl Stream<T>) -> T {
+    count_infinities(score, row)
+}
+
+/// [`infinities`] of scores.
+#[inline(always)]
+fn count_infinities<T: Scalar, L: Score<T>>(score: L, row: impl Stream<T>) -> T {
+    let [zero, one, infinity] =
+        [T::ZERO, T::ONE, T::INFINITY].map(|c| T::Lanes::<One>::splat(One, c));
+    let (mut count, mut nan) = (0, false);
+    order::map::<T::Lanes<One>, _>(One, row, |v, at| {
+        let s = score.of(One, v, at).0;
+        nan |= number::<T>(s).is_nan();
+        let infinite = s.eq(infinity);
+        let share = Lanes::select(infinite, one, zero);
+        count += usize::from(number::<T>(share) > T::ZERO);
+        share
+    });
+    if nan { T::NAN } else { T::from_count(count) }
 }
 
 /// What is done of a row.

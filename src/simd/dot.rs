@@ -1,13 +1,17 @@
 //! Dot products in the portable order: the inner loop of matrix-vector products and of attention.
 //!
 //! Lane j of sixteen adds the products of elements j, j + 16, j + 32, ... one after the other, from
-//! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero. Eight dot
-//! products are computed at once, so that their chains of additions hide each other's latency.
+//! zero; the sixteen lanes join as the tree of `order.rs`. Missing elements add zero.
+//!
+//! Vectors compute eight dot products at once, so that their chains of additions hide each other's
+//! latency. One lane computes one: its sixteen chains fill a microcontroller's registers, and code and
+//! stack stay small.
 
 use core::ops::Range;
 use core::{array, slice};
 
 use super::{LANES, Lanes, prefetch};
+use crate::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::storage::Stored;
 
@@ -28,6 +32,12 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
     stride: usize,
     mut each: impl FnMut(usize, V::Element),
 ) {
+    if V::LANES == 1 {
+        for (r, row) in matrix.chunks(stride.max(1)).enumerate() {
+            each(r, one(x, row));
+        }
+        return;
+    }
     let mut first = 0;
     for block in matrix.chunks((DOTS * stride).max(1)) {
         let count = block.len() / stride.max(1);
@@ -57,6 +67,33 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
         }
         first += count;
     }
+}
+
+/// Returns the dot product of a vector and the start of a row; NaN if the row is shorter.
+#[inline(always)]
+pub(crate) fn one<T: Scalar, W: Stored<T>>(x: &[T], row: &[W]) -> T {
+    let Some(row) = row.get(..x.len()) else {
+        return T::NAN;
+    };
+    let mut sums = [T::ZERO; LANES];
+    let ((x, x_end), (row, row_end)) = (x.as_chunks::<LANES>(), row.as_chunks::<LANES>());
+    for (x, row) in x.iter().zip(row) {
+        for ((sum, &x), row) in sums.iter_mut().zip(x).zip(row) {
+            *sum = *sum + x * row.widen();
+        }
+    }
+    for ((sum, &x), row) in sums.iter_mut().zip(x_end).zip(row_end) {
+        *sum = *sum + x * row.widen();
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = sums.split_at_mut(half);
+        for (low, &mut high) in low.iter_mut().zip(high) {
+            *low = *low + high;
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`

@@ -86,8 +86,18 @@ pub(crate) fn map<V: Lanes, S: Stream<V::Element>>(
     stream: S,
     mut map: impl FnMut(V, usize) -> V,
 ) {
-    let (groups, mut tail) = stream.split();
     let mut base = 0;
+    if V::LANES == 1 {
+        for mut part in stream.parts() {
+            for at in 0..part.len() {
+                let v = map(part.load(isa, at), base + at);
+                part.store(at, v);
+            }
+            base += GROUP;
+        }
+        return;
+    }
+    let (groups, mut tail) = stream.split();
     for mut group in groups {
         let mut at = 0;
         while at < GROUP {
@@ -116,9 +126,19 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
     mut map: impl FnMut(V, usize) -> V,
 ) -> V::Element {
     let mut greatest = [V::splat(isa, V::Element::NEG_INFINITY); 2];
+    let mut base = 0;
+    if V::LANES == 1 {
+        let [greatest, _] = &mut greatest;
+        for part in stream.parts() {
+            for at in 0..part.len() {
+                *greatest = map(part.load(isa, at), base + at).max(*greatest);
+            }
+            base += GROUP;
+        }
+        return greatest.greatest();
+    }
     let whole = body.group::<V>();
     let (groups, tail) = stream.split();
-    let mut base = 0;
     for group in groups {
         let mut at = 0;
         while at < whole {
@@ -210,6 +230,9 @@ impl<N: Lanes> Sum<N> {
         S: Stream<V::Element>,
         X: Terms<V>,
     {
+        if V::LANES == 1 {
+            return self.extend_by_one(isa, stream, terms);
+        }
         let whole = body.group::<V>();
         let (groups, mut tail) = stream.split();
         let mut done = 0;
@@ -268,6 +291,38 @@ impl<N: Lanes> Sum<N> {
         done + count
     }
 
+    /// [`Sum::extend`] for one lane: the terms have their code once, and wait in memory.
+    #[inline(always)]
+    fn extend_by_one<V, S, X>(&mut self, isa: V::Isa, stream: S, mut terms: X) -> usize
+    where
+        V: Lanes<Element = N::Element, Isa = N::Isa>,
+        S: Stream<V::Element>,
+        X: Terms<V>,
+    {
+        let mut done = 0;
+        for mut part in stream.parts() {
+            let mut buffer = [V::Element::ZERO; GROUP];
+            for (at, to) in (0..part.len()).zip(&mut buffer) {
+                let v = terms.of(isa, part.load(isa, at), done + at);
+                if !X::HELD {
+                    part.store(at, v);
+                }
+                v.store(core::slice::from_mut(to));
+            }
+            if !terms.stand() {
+                return done;
+            }
+            self.add(isa, &buffer);
+            if X::HELD {
+                for (at, from) in (0..part.len()).zip(&buffer) {
+                    part.store(at, V::load(isa, core::slice::from_ref(from)));
+                }
+            }
+            done += part.len();
+        }
+        done
+    }
+
     /// Returns the vectors in use, with their losses.
     #[inline(always)]
     fn lanes(&mut self) -> impl Iterator<Item = (&mut N, &mut N)> {
@@ -290,7 +345,7 @@ impl<N: Lanes> Sum<N> {
 
     /// Returns the sum. The lanes join: j takes j + 8, then j + 4, j + 2, j + 1.
     #[inline(always)]
-    pub(crate) fn total(mut self) -> N::Element {
+    pub(crate) fn total(&mut self) -> N::Element {
         let mut half = LANES / N::LANES / 2;
         while half > 0 {
             let (low, high) = self.sums.split_at_mut(half);
@@ -301,7 +356,10 @@ impl<N: Lanes> Sum<N> {
             }
             half /= 2;
         }
-        let ([mut sum, ..], [mut lost, ..]) = (self.sums, self.lost);
+        let &mut Self {
+            sums: [mut sum, ..],
+            lost: [mut lost, ..],
+        } = self;
         let mut lanes = N::LANES;
         while lanes > 1 {
             let (sums, losses) = (sum.interleave(sum), lost.interleave(lost));

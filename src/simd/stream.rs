@@ -15,6 +15,9 @@ pub(crate) const GROUP: usize = LANES * ROWS;
 pub(crate) trait Stream<T: Scalar> {
     /// Splits off the elements beyond the last whole group.
     fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>);
+    /// Returns the groups, and what is left as one more, all of one type: a loop over them has its body
+    /// once.
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>>;
 }
 
 /// One group.
@@ -30,9 +33,9 @@ pub(crate) trait Rows<T: Scalar> {
     }
 }
 
-/// The elements beyond the last whole group. Whole vectors are loaded and stored as those of a group.
+/// The elements beyond the last whole group, or any part. Whole vectors are loaded and stored as those of a group.
 pub(crate) trait Tail<T: Scalar>: Rows<T> {
-    /// Returns their number, less than [`GROUP`].
+    /// Returns their number, at most [`GROUP`].
     fn len(&self) -> usize;
     /// Copies those from `at` on to the start of the buffer, as far as there are.
     fn take(&self, at: usize, buffer: &mut [T]);
@@ -42,7 +45,7 @@ pub(crate) trait Tail<T: Scalar>: Rows<T> {
 
 /// Copies as many elements as both slices have.
 #[inline(always)]
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+pub(crate) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = from;
     }
@@ -53,6 +56,10 @@ impl<T: Scalar> Stream<T> for &[T] {
     fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
         let (groups, tail) = self.as_chunks::<GROUP>();
         (groups.iter(), tail)
+    }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        self.chunks(GROUP)
     }
 }
 
@@ -92,6 +99,10 @@ impl<T: Scalar> Stream<T> for &mut [T] {
     fn split(self) -> (impl Iterator<Item = impl Rows<T>>, impl Tail<T>) {
         let (groups, tail) = self.as_chunks_mut::<GROUP>();
         (groups.iter_mut(), tail)
+    }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        self.chunks_mut(GROUP)
     }
 }
 
@@ -150,6 +161,18 @@ impl<T: Scalar> Stream<T> for (Option<&[T]>, &mut [T]) {
             |(i, to)| (from.get(i), to),
         );
         (groups, (from_tail, to_tail))
+    }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        let mut from = self.0;
+        self.1.chunks_mut(GROUP).map(
+            #[inline(always)]
+            move |to| {
+                let part = from.and_then(|x| x.split_at_checked(to.len()));
+                from = part.map(|(_, rest)| rest);
+                (part.map(|(part, _)| part), to)
+            },
+        )
     }
 }
 
@@ -225,6 +248,18 @@ impl<T: Scalar> Stream<T> for Strided<'_, T> {
                 x: tail,
                 stride,
                 len: len - whole,
+            },
+        )
+    }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        let (stride, mut left) = (self.stride, self.len);
+        self.x.chunks_mut(GROUP.saturating_mul(stride).max(1)).map(
+            #[inline(always)]
+            move |x| {
+                let len = left.min(GROUP);
+                left -= len;
+                Strided { x, stride, len }
             },
         )
     }
@@ -307,6 +342,10 @@ impl<T: Scalar, W: Stored<T>> Stream<T> for Widening<'_, W> {
             Widening(tail),
         )
     }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        self.0.chunks(GROUP).map(Widening)
+    }
 }
 
 impl<T: Scalar, W: Stored<T>> Rows<T> for Widening<'_, W> {
@@ -341,6 +380,10 @@ impl<T: Scalar, W: Stored<T>> Stream<T> for Widened<'_, W> {
             groups.iter_mut().map(|group| Widened(group.as_mut_slice())),
             Widened(tail),
         )
+    }
+    #[inline(always)]
+    fn parts(self) -> impl Iterator<Item = impl Tail<T>> {
+        self.0.chunks_mut(GROUP).map(Widened)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Group, HEADS, own_scale, vector};
 use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::scalar::Scalar;
-use crate::simd::dot::{DOTS, tile};
+use crate::simd::dot::{DOTS, one, tile};
 use crate::simd::{Isa, Lanes, prefetch};
 use crate::storage::Stored;
 
@@ -37,7 +37,13 @@ fn score<S: Isa, T: Scalar, W: Stored<T>>(
 ) {
     let whole = group.heads - group.heads % HEADS;
     if T::Lanes::<S>::LANES == 1 {
-        dots::<_, T, W, 1, DOTS>(isa, group, keys, len, at, 0..group.heads, weights);
+        let dim = group.key_dim;
+        for (head, weights) in weights.chunks_exact_mut(BLOCK).enumerate() {
+            let query = vector(group.query, dim, head, dim);
+            for (key, score) in weights.iter_mut().skip(at).take(len).enumerate() {
+                *score = one(query, vector(keys.data, keys.stride, key, dim));
+            }
+        }
     } else {
         dots::<_, T, W, HEADS, { DOTS / HEADS }>(isa, group, keys, len, at, 0..whole, weights);
         dots::<_, T, W, 1, DOTS>(isa, group, keys, len, at, whole..group.heads, weights);
