@@ -7,6 +7,7 @@ use crate::Error;
 /// Levels are ordered by preference within one architecture; [`Cpu::levels`] lists those that the
 /// processor at hand runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Level {
     /// One lane, no vector instructions: every target.
@@ -59,6 +60,14 @@ impl Level {
 pub struct Cpu {
     repr: Repr,
     fused: bool,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Cpu {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        let fused = if self.fused { ", fused" } else { "" };
+        defmt::write!(to, "{}{=str}", self.level(), fused);
+    }
 }
 
 /// What [`Cpu`] dispatches on.

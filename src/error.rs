@@ -8,6 +8,7 @@ use core::fmt;
 /// been written and no state has changed. What is wrong with *data* (NaN, infinities) is not an
 /// error; each operation documents the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// A slice has the wrong number of elements.
@@ -40,6 +41,7 @@ pub enum Error {
 
 /// Names the parameter that an [`Error::Domain`] speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Parameter {
     /// The factor on the logits: finite.

@@ -36,6 +36,8 @@
 //! |---|---|
 //! | `std` (default) | detection of the instruction set at run time; on x86 also prefetching |
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
+//! | `heapless` | caches, rings and token buffers that own their storage |
+//! | `defmt` | `defmt::Format` for errors and small public types |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |
 //!
 //! Features only add; none changes a result. The minimum Rust version is 1.89; raising it is a minor

@@ -132,6 +132,13 @@ macro_rules! half_type {
             }
         }
 
+        #[cfg(feature = "defmt")]
+        impl defmt::Format for $name {
+            fn format(&self, to: defmt::Formatter<'_>) {
+                defmt::write!(to, "{=f32}", self.to_f32());
+            }
+        }
+
         impl From<$name> for f32 {
             #[inline(always)]
             fn from(value: $name) -> Self {

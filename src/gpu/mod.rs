@@ -60,6 +60,7 @@ pub use slice::{DeviceSlice, Element};
 
 /// Says why there is no device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Unavailable {
     /// The crate was built without the feature `cuda`, or for another system than Linux.

@@ -58,6 +58,7 @@ pub struct Attention<T, E = Cpu> {
 /// A number n stands for the first n positions, so a token at position p sees p + 1. A window keeps
 /// the newest of them, and attention sinks the oldest as well (Xiao et al. 2023, arXiv 2309.17453).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Visible {
     end: usize,
     window: usize,

@@ -95,6 +95,7 @@ impl<'a, T, W> Rows<'a, T, W> {
 
 /// Which index of a cache runs slowest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Layout {
     /// `[head][token][dim]`: the keys of one head lie together, so that a step reads memory from
     /// start to end.

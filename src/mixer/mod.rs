@@ -39,6 +39,8 @@ mod cache;
 mod kernel;
 mod online;
 mod outputs;
+#[cfg(feature = "heapless")]
+mod owned;
 mod quantized;
 mod recompute;
 mod ring;
@@ -48,6 +50,8 @@ pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
+#[cfg(feature = "heapless")]
+pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use ring::Ring;

@@ -9,6 +9,7 @@ use core::num::NonZero;
 
 /// A number in [0, 1): an integer in units of 2^-128, least significant limb first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Fraction(pub(super) [u32; 4]);
 
 /// 1 / (2 pi) to 192 bits, least significant limb first.

@@ -12,6 +12,7 @@ use crate::error::Parameter;
 /// that position: no reduction by a multiple of pi, at any distance, and negative positions by the
 /// same product. An error of 2^-128 turns grows to less than 2^-94 radians at position 2^31.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Turns(Fraction);
 
 impl Turns {
@@ -124,6 +125,7 @@ pub trait Frequencies {
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Base {
     base: f64,
 }

@@ -8,6 +8,7 @@ use crate::error::{Parameter, check_len};
 /// The two conventions are the same rotation in another order of the elements; weights trained with
 /// one work with the other only after their rows are permuted ([`HeadLayout::permute_rows`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Pairing {
     /// Element 2i with element 2i + 1: the original RoFormer, GPT-J, llama2.c.
     Interleaved,
@@ -29,6 +30,7 @@ pub enum Pairing {
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HeadLayout {
     head_dim: usize,
     pairs: usize,

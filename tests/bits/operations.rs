@@ -247,6 +247,13 @@ pub(crate) fn attention(o: &mut Operands<T>) -> Result<(), Error> {
         .unwrap_or_default();
     let (lse, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
     attention.attend_with_lse(query, &cache, o.n, scratch, out, lse)?;
+    // A memory that owns its storage gives the same bits.
+    #[cfg(feature = "heapless")]
+    {
+        let mut cache = OwnedCache::<T, { cache_len(2, 6, 130) }>::with_tokens(2, 6, 5, o.n)?;
+        cache.append(first(o.x, key_len), first(o.y, value_len))?;
+        attention.attend(query, &cache, o.n, scratch, out)?;
+    }
     let visible = Visible::from(o.n).window(7).sinks(2);
     attention.attend(query, &cache, visible, scratch, first_mut(rest, out.len()))?;
     cache.truncate(cache.capacity() / 2);
@@ -297,7 +304,12 @@ pub(crate) fn memories(o: &mut Operands<T>) -> Result<(), Error> {
     let cache = Cache::<T, _>::filled(2, 6, 5, keys, values)?;
     attention.attend(query, &cache, o.n, scratch, out)?;
 
+    // A memory that owns its storage gives the same bits.
+    #[cfg(feature = "heapless")]
+    let mut ring = OwnedRing::<T, { cache_len(2, 6, 10) }>::with_window(2, 6, 5, 2, 8)?;
+    #[cfg(not(feature = "heapless"))]
     let (mut slots, mut others) = ([0.0; cache_len(2, 6, 10)], [0.0; cache_len(2, 5, 10)]);
+    #[cfg(not(feature = "heapless"))]
     let mut ring = Ring::<T, _>::new(2, 6, 5, 2, &mut slots[..], &mut others[..])?;
     ring.append(keys, values)?;
     let (out, rest) = rest.split_at_mut_checked(out.len()).unwrap_or_default();
