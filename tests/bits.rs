@@ -1,6 +1,6 @@
 //! The same bits on every level: hashes of what every operation writes, against `bits.txt`.
 //!
-//! The file is one for all targets; `tests/firmware` checks it on AArch64, WebAssembly and a
+//! The file is one for all targets; `examples/firmware` checks it on AArch64, WebAssembly and a
 //! Cortex-M. `SUANZI_BLESS=1 cargo test --test bits` writes it anew, for a change that means to
 //! change results.
 
@@ -23,7 +23,7 @@ fn hashes(level: Level) -> Vec<(Case, Result<u64, Error>)> {
     let cpu = Cpu::with(level).expect("a level of this processor");
     let mut memory = Box::new(const { Memory::new() });
     let mut hashes = Vec::new();
-    cases::run(cpu, &mut memory, &|_| true, &mut |case, hash| {
+    cases::run(cpu, &mut *memory, &|_| true, &mut |case, hash| {
         hashes.push((case, hash));
     });
     hashes

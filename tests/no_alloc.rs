@@ -45,7 +45,7 @@ fn no_operation_allocates() {
         for cpu in [cpu, cpu.with_fused(true)] {
             // The report of one case ends where the call of the next begins.
             let mut before = ALLOCATIONS.load(Ordering::Relaxed);
-            cases::run(cpu, &mut memory, &|_| true, &mut |case, result| {
+            cases::run(cpu, &mut *memory, &|_| true, &mut |case, result| {
                 let during = ALLOCATIONS.load(Ordering::Relaxed) - before;
                 assert_eq!(during, 0, "{case:?} at {level:?} allocates");
                 assert!(result.is_ok(), "{case:?}: {result:?}");

@@ -1,5 +1,5 @@
 //! One call of every public operation, for the proofs that go over all of them: the same bits on
-//! every processor (`tests/bits.rs`, `tests/firmware`), no allocation (`tests/no_alloc.rs`), no
+//! every processor (`tests/bits.rs`, `examples/firmware`), no allocation (`tests/no_alloc.rs`), no
 //! reachable panic (`tests/no_panic`). It needs neither std nor a heap.
 //!
 //! A new operation is one function in `operations.rs`, written for operands of any length, and one
@@ -117,6 +117,24 @@ macro_rules! operations {
     };
 }
 
+/// Calls `$with!` as [`operations!`] does, with what fits a processor of 16 KiB: the primitives, and
+/// the ranges of lengths that need few operands.
+macro_rules! primitives {
+    ($with:ident) => {
+        $with! {
+            softmax single FEW;
+            softmax_of_anything single FEW;
+            softmax_of_scores single FEW;
+            log_softmax single FEW;
+            log_sum_exp single FEW;
+            rope single HEADS;
+            rope_table single HEADS;
+            attention single FEW_TOKENS;
+            online_softmax single FEW_SIDES;
+        }
+    };
+}
+
 /// Ranges of row lengths: every small one, a prime, a vocabulary.
 const ROWS: &[(usize, usize)] = &[(0, 33), (1000, 1000), (4096, 4096), (SINGLES, SINGLES)];
 /// The same where arithmetic is slow.
@@ -132,14 +150,23 @@ const SMALL_MATH: &[(usize, usize)] = &[(0, 17), (DOUBLES, DOUBLES)];
 const HEADS: &[(usize, usize)] = &[(1, 33), (64, 64)];
 
 /// Sides of a matrix, dimensions of a value.
-const SIDES: &[(usize, usize)] = &[(2, 19), (50, 50)];
+const SIDES: &[(usize, usize)] = &[(2, 8), (9, 19), (50, 50)];
 /// Tokens of a sequence.
-const TOKENS: &[(usize, usize)] = &[(1, 20), (63, 66), (130, 130)];
+const TOKENS: &[(usize, usize)] = &[(1, 8), (9, 20), (63, 66), (130, 130)];
+
+/// The first ranges of rows, tokens and sides.
+const FEW: &[(usize, usize)] = &[(0, 33)];
+const FEW_TOKENS: &[(usize, usize)] = &[(1, 8)];
+const FEW_SIDES: &[(usize, usize)] = &[(2, 8)];
 
 /// Elements of each `f32` operand.
 const SINGLES: usize = 128_256;
-/// Elements of each `f64` operand.
+/// Elements of each `f64` operand, and of the others.
 const DOUBLES: usize = 4096;
+/// Elements of each `f32` operand where memory is short.
+const FEW_SINGLES: usize = 576;
+/// Elements of the other operands there.
+const FEW_OTHERS: usize = 40;
 
 /// The operations of each number type.
 macro_rules! of_type {
@@ -149,6 +176,8 @@ macro_rules! of_type {
                 Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
                 Visible, cache_len, merge_outputs, recompute_cost,
             };
+            #[cfg(feature = "heapless")]
+            use suanzi::mixer::{OwnedCache, OwnedRing};
             use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
             use suanzi::position::{
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
@@ -274,14 +303,14 @@ fn copy<T: Copy>(from: &[T], to: &mut [T]) {
 pub(crate) struct Memory {
     singles: Arena<f32, SINGLES>,
     doubles: Arena<f64, DOUBLES>,
-    others: Others,
+    others: Others<DOUBLES>,
 }
 
-/// The operands that are not of the number type.
+/// The operands of the primitives, in 12 KiB.
 #[derive(Debug)]
-struct Others {
-    keep: [bool; DOUBLES],
-    halves: [F16; DOUBLES],
+pub(crate) struct SmallMemory {
+    singles: Arena<f32, FEW_SINGLES>,
+    others: Others<FEW_OTHERS>,
 }
 
 /// The operands of one number type.
@@ -294,54 +323,136 @@ struct Arena<T, const N: usize> {
     state: [T; N],
 }
 
+/// The operands that are not of the number type.
+#[derive(Debug)]
+struct Others<const N: usize> {
+    keep: [bool; N],
+    halves: [F16; N],
+}
+
 impl Memory {
     /// Returns operands that are all zero.
     pub(crate) const fn new() -> Self {
-        let others = Others {
-            keep: [false; DOUBLES],
-            halves: [F16::from_bits(0); DOUBLES],
-        };
         Self {
             singles: Arena::new(0.0),
             doubles: Arena::new(0.0),
-            others,
+            others: Others::new(),
         }
+    }
+}
+
+impl SmallMemory {
+    /// Returns operands that are all zero.
+    pub(crate) const fn new() -> Self {
+        Self {
+            singles: Arena::new(0.0),
+            others: Others::new(),
+        }
+    }
+}
+
+/// An operation of a list that runs in the memory `M`.
+pub(crate) struct Operation<M> {
+    name: &'static str,
+    number: &'static str,
+    ranges: &'static [(usize, usize)],
+    hash: fn(&mut M, Cpu, Case) -> Result<u64, Error>,
+}
+
+/// A memory of operands, and what runs in it.
+pub(crate) trait Arenas: Sized + 'static {
+    /// The operations.
+    const OPERATIONS: &'static [Operation<Self>];
+
+    /// Fills the operands that are read from integers alone, the same on every target.
+    fn fill(&mut self);
+}
+
+macro_rules! table {
+    ($($operation:ident $number:ident $ranges:ident;)*) => {
+        &[$(
+            Operation {
+                name: stringify!($operation),
+                number: $number::NAME,
+                ranges: $ranges,
+                hash: |memory, cpu, case| {
+                    let operands = Lends::<$number::T>::operands(memory, cpu);
+                    hash(operands, case, $number::$operation)
+                },
+            },
+        )*]
+    };
+}
+
+impl Arenas for Memory {
+    const OPERATIONS: &'static [Operation<Self>] = operations!(table);
+
+    fn fill(&mut self) {
+        self.singles.fill();
+        self.doubles.fill();
+        self.others.fill();
+    }
+}
+
+impl Arenas for SmallMemory {
+    const OPERATIONS: &'static [Operation<Self>] = primitives!(table);
+
+    fn fill(&mut self) {
+        self.singles.fill();
+        self.others.fill();
     }
 }
 
 /// Runs the cases that are wanted on `cpu` and reports the hash of what each wrote, or why it was
 /// refused.
-pub(crate) fn run(
+pub(crate) fn run<M: Arenas>(
     cpu: Cpu,
-    memory: &mut Memory,
+    memory: &mut M,
     wanted: &dyn Fn(Case) -> bool,
     report: &mut dyn FnMut(Case, Result<u64, Error>),
 ) {
-    memory.singles.fill();
-    memory.doubles.fill();
-    for (i, keep) in memory.others.keep.iter_mut().enumerate() {
-        *keep = i % 7 != 3;
-    }
-    macro_rules! each {
-        ($($operation:ident $number:ident $ranges:ident;)*) => {$(
-            for &(from, to) in $ranges {
-                let (operation, number) = (stringify!($operation), $number::NAME);
-                let case = Case { operation, number, from, to };
-                if !wanted(case) {
-                    continue;
-                }
-                let (arena, others) = <$number::T>::operands(memory);
-                report(case, arena.hash(cpu, others, case, $number::$operation));
+    memory.fill();
+    for operation in M::OPERATIONS {
+        for &(from, to) in operation.ranges {
+            let case = Case {
+                operation: operation.name,
+                number: operation.number,
+                from,
+                to,
+            };
+            if wanted(case) {
+                report(case, (operation.hash)(memory, cpu, case));
             }
-        )*};
+        }
     }
-    operations!(each);
+}
+
+/// A memory that has operands of the number type `T`.
+trait Lends<T> {
+    /// Lends them, for no length yet.
+    fn operands(&mut self, cpu: Cpu) -> Operands<'_, T>;
+}
+
+impl Lends<f32> for Memory {
+    fn operands(&mut self, cpu: Cpu) -> Operands<'_, f32> {
+        self.singles.operands(&mut self.others, cpu)
+    }
+}
+
+impl Lends<f64> for Memory {
+    fn operands(&mut self, cpu: Cpu) -> Operands<'_, f64> {
+        self.doubles.operands(&mut self.others, cpu)
+    }
+}
+
+impl Lends<f32> for SmallMemory {
+    fn operands(&mut self, cpu: Cpu) -> Operands<'_, f32> {
+        self.singles.operands(&mut self.others, cpu)
+    }
 }
 
 /// A number type of the operands.
 trait Number: Scalar {
-    /// Returns the operands of this type.
-    fn operands(memory: &mut Memory) -> (&mut impl Hashed<Self>, &mut Others);
     /// Returns `value` * 2^`exponent`, which is exact.
     fn scaled(value: i32, exponent: i32) -> Self;
     /// Returns the number with this representation.
@@ -351,11 +462,8 @@ trait Number: Scalar {
 }
 
 macro_rules! number {
-    ($t:ident, $bits:ident, $arena:ident) => {
+    ($t:ident, $bits:ident) => {
         impl Number for $t {
-            fn operands(memory: &mut Memory) -> (&mut impl Hashed<Self>, &mut Others) {
-                (&mut memory.$arena, &mut memory.others)
-            }
             fn scaled(value: i32, exponent: i32) -> Self {
                 let bias = Self::MAX_EXP - 1;
                 let factor = ((exponent + bias) as $bits) << (Self::MANTISSA_DIGITS - 1);
@@ -370,19 +478,8 @@ macro_rules! number {
         }
     };
 }
-number!(f32, u32, singles);
-number!(f64, u64, doubles);
-
-/// Operands that run a case.
-trait Hashed<T> {
-    fn hash(
-        &mut self,
-        cpu: Cpu,
-        others: &mut Others,
-        case: Case,
-        operation: fn(&mut Operands<T>) -> Result<(), Error>,
-    ) -> Result<u64, Error>;
-}
+number!(f32, u32);
+number!(f64, u64);
 
 impl<T: Number, const N: usize> Arena<T, N> {
     const fn new(zero: T) -> Self {
@@ -395,7 +492,6 @@ impl<T: Number, const N: usize> Arena<T, N> {
         }
     }
 
-    /// Fills the operands that are read from integers alone, the same on every target.
     fn fill(&mut self) {
         let mut random = 2026_u64;
         for ((x, y), raw) in self.x.iter_mut().zip(&mut self.y).zip(&mut self.raw) {
@@ -417,60 +513,69 @@ impl<T: Number, const N: usize> Arena<T, N> {
             *raw = edge;
         }
     }
+
+    fn operands<'a, const M: usize>(
+        &'a mut self,
+        others: &'a mut Others<M>,
+        cpu: Cpu,
+    ) -> Operands<'a, T> {
+        Operands {
+            cpu,
+            n: 0,
+            x: &self.x,
+            y: &self.y,
+            raw: &self.raw,
+            at: 0,
+            t: T::scaled(5, -2),
+            keep: &others.keep,
+            halves: &mut others.halves,
+            out: &mut self.out,
+            state: &mut self.state,
+        }
+    }
 }
 
-impl<T: Number, const N: usize> Hashed<T> for Arena<T, N> {
-    fn hash(
-        &mut self,
-        cpu: Cpu,
-        others: &mut Others,
-        case: Case,
-        operation: fn(&mut Operands<T>) -> Result<(), Error>,
-    ) -> Result<u64, Error> {
-        let mut hash = Fnv::new();
-        for n in case.from..=case.to {
-            self.out.fill(T::zero());
-            self.state.fill(T::zero());
-            let Self {
-                x,
-                y,
-                raw,
-                out,
-                state,
-            } = self;
-            let Others { keep, halves } = others;
-            let t = T::scaled(5, -2);
-            let at = 1_000_000 + n as i32;
-            operate(
-                operation,
-                &mut Operands {
-                    cpu,
-                    n,
-                    x,
-                    y,
-                    raw,
-                    at,
-                    t,
-                    keep,
-                    halves,
-                    out,
-                    state,
-                },
-            )?;
-            // Trailing zeros are not hashed: they say nothing, and most operands are short.
-            for written in [&*out, &*state] {
-                let len = written
-                    .iter()
-                    .rposition(|v| v.representation() != 0)
-                    .map_or(0, |last| last + 1);
-                hash.write(len as u64);
-                for v in first(written, len) {
-                    hash.write(v.representation());
-                }
+impl<const N: usize> Others<N> {
+    const fn new() -> Self {
+        Self {
+            keep: [false; N],
+            halves: [F16::from_bits(0); N],
+        }
+    }
+
+    fn fill(&mut self) {
+        for (i, keep) in self.keep.iter_mut().enumerate() {
+            *keep = i % 7 != 3;
+        }
+    }
+}
+
+/// Runs an operation at every length of a case; returns the hash of what was written.
+fn hash<T: Number>(
+    mut operands: Operands<'_, T>,
+    case: Case,
+    operation: fn(&mut Operands<T>) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let mut hash = Fnv::new();
+    for n in case.from..=case.to {
+        operands.out.fill(T::zero());
+        operands.state.fill(T::zero());
+        operands.n = n;
+        operands.at = 1_000_000 + n as i32;
+        operate(operation, &mut operands)?;
+        // Trailing zeros are not hashed: they say nothing, and most operands are short.
+        for written in [&*operands.out, &*operands.state] {
+            let len = written
+                .iter()
+                .rposition(|v| v.representation() != 0)
+                .map_or(0, |last| last + 1);
+            hash.write(len as u64);
+            for v in first(written, len) {
+                hash.write(v.representation());
             }
         }
-        Ok(hash.finish())
     }
+    Ok(hash.finish())
 }
 
 /// Calls an operation, and nothing else: instructions are counted in here.

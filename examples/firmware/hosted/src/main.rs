@@ -7,22 +7,22 @@
     reason = "the example does more than tell the likeliest story"
 )]
 
-#[path = "../../../bits/cases.rs"]
+#[path = "../../../../tests/bits/cases.rs"]
 #[macro_use]
 mod cases;
-#[path = "../../../../examples/story/checkpoint.rs"]
+#[path = "../../../story/checkpoint.rs"]
 mod checkpoint;
-#[path = "../../../../examples/story/llama.rs"]
+#[path = "../../../story/llama.rs"]
 mod llama;
-#[path = "../../../../examples/story/memory.rs"]
+#[path = "../../../story/memory.rs"]
 mod memory;
-#[path = "../../../../examples/story/sampler.rs"]
+#[path = "../../../story/sampler.rs"]
 mod sampler;
-#[path = "../../../../examples/story/teller.rs"]
+#[path = "../../../story/teller.rs"]
 mod teller;
-#[path = "../../../story/telling.rs"]
+#[path = "../../../../tests/story/telling.rs"]
 mod telling;
-#[path = "../../../../examples/story/tokenizer.rs"]
+#[path = "../../../story/tokenizer.rs"]
 mod tokenizer;
 
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ use telling::{File, HASHED, greedy, with_cache};
 use tokenizer::BOS;
 
 /// The hashes that every target shares.
-const FILE: &str = include_str!("../../../bits.txt");
+const FILE: &str = include_str!("../../../../tests/bits.txt");
 
 /// The line of the embedded model.
 const LOGITS: Case = Case {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             }
             _ => false,
         };
-        cases::run(cpu, &mut memory, &wanted, &mut |case, hash| {
+        cases::run(cpu, &mut *memory, &wanted, &mut |case, hash| {
             cases += 1;
             if hash.ok() != expected(FILE, case) {
                 println!("{level:?} {case:?}: {hash:x?}");

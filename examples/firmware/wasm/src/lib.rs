@@ -2,7 +2,7 @@
 
 #![no_std]
 
-#[path = "../../../bits/cases.rs"]
+#[path = "../../../../tests/bits/cases.rs"]
 #[macro_use]
 mod cases;
 
@@ -12,7 +12,7 @@ use cases::Memory;
 use suanzi::{Cpu, Level};
 
 /// The hashes that every target shares.
-const FILE: &str = include_str!("../../../bits.txt");
+const FILE: &str = include_str!("../../../../tests/bits.txt");
 
 /// A module has one thread.
 struct OneThread(RefCell<Memory>);
@@ -31,7 +31,7 @@ extern "C" fn check() -> u32 {
     for level in Level::ALL {
         let Ok(cpu) = Cpu::with(level) else { continue };
         levels += 1;
-        cases::run(cpu, &mut memory, &|_| true, &mut |case, hash| {
+        cases::run(cpu, &mut *memory, &|_| true, &mut |case, hash| {
             differences += u32::from(hash.ok() != cases::expected(FILE, case));
         });
     }
