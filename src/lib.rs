@@ -38,17 +38,21 @@
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
 //! | `heapless` | caches, rings and token buffers that own their storage |
 //! | `defmt` | `defmt::Format` for errors and small public types |
+//! | `capi` | the C interface; its header is `src/capi/suanzi.h` |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |
 //!
 //! Features only add; none changes a result. The minimum Rust version is 1.89; raising it is a minor
 //! version.
 #![no_std]
-#![cfg_attr(not(feature = "cuda"), forbid(unsafe_code))]
-#![cfg_attr(feature = "cuda", deny(unsafe_code))]
+#![cfg_attr(not(any(feature = "cuda", feature = "capi")), forbid(unsafe_code))]
+#![cfg_attr(any(feature = "cuda", feature = "capi"), deny(unsafe_code))]
 
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "capi")]
+#[allow(unsafe_code, reason = "callers in C have pointers")]
+pub mod capi;
 mod cpu;
 mod error;
 #[cfg_attr(

@@ -85,6 +85,21 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> Rope<T, S> {
     }
 }
 
+#[cfg(feature = "capi")]
+impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
+    /// Returns the encoding whose storage holds what [`Rope::new`] wrote, for a temperature of one.
+    pub(crate) fn filled(layout: HeadLayout, turns: S) -> Result<Self, Error> {
+        check_len(layout.pairs(), turns.as_ref().len())?;
+        Ok(Self {
+            layout,
+            turns,
+            temperature: T::ONE,
+            inverse: T::ONE,
+            executor: Cpu::default(),
+        })
+    }
+}
+
 impl<T, S, E> Rope<T, S, E> {
     /// Moves the encoding to another executor.
     #[inline]
