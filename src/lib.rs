@@ -37,6 +37,7 @@
 //! | `std` (default) | detection of the instruction set at run time; on x86 also prefetching |
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
 //! | `heapless` | caches, rings and token buffers that own their storage |
+//! | `micromath` | tables of rotations by short approximations, for who asks for them by type |
 //! | `defmt` | `defmt::Format` for errors and small public types |
 //! | `capi` | the C interface; its header is `src/capi/suanzi.h` |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |

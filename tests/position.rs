@@ -198,6 +198,35 @@ fn tables_are_right<T: Number>(rounds: usize) {
     println!("worst: sin {:.4}, cos {:.4} units", worst.0, worst.1);
 }
 
+#[cfg(feature = "micromath")]
+#[test]
+fn tables_by_micromath_hold_their_bound_at_every_position() {
+    use suanzi::position::Micromath;
+
+    let layout = HeadLayout::new(64, Pairing::HalfSplit).expect("a layout");
+    let rope = Rope::<f32, _>::new(layout, &Base::default(), [0; 32]).expect("an encoding");
+    let mut worst = 0.0_f64;
+    for first in [0, 1 << 20, i32::MAX - 2047, i32::MIN] {
+        let exact = RopeTable::new(&rope, first, vec![0.0; 2048 * 64]).expect("a table");
+        let coarse = RopeTable::filled_by::<Micromath, _>(&rope, first, vec![0.0; 2048 * 64]);
+        let coarse = coarse.expect("a table");
+        for at in first..=first + 2047 {
+            let ((cos, sin), (c, s)) = (
+                exact.row(at).expect("a row"),
+                coarse.row(at).expect("a row"),
+            );
+            for (exact, coarse) in cos.iter().chain(sin).zip(c.iter().chain(s)) {
+                worst = worst.max(f64::from((exact - coarse).abs()) * 1024.0);
+            }
+        }
+    }
+    println!("worst: {worst:.4} units");
+    assert!(
+        worst > 0.0 && worst <= bound32("rope tables by micromath"),
+        "{worst}"
+    );
+}
+
 #[test]
 fn tables_in_f32_are_right_at_every_position() {
     tables_are_right::<f32>(40);

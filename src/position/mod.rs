@@ -21,6 +21,7 @@ mod heads;
 mod layout;
 mod rope;
 mod table;
+mod trigonometry;
 mod turn;
 
 pub use angle::Angle;
@@ -30,6 +31,9 @@ pub use rope::Rope;
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 pub(crate) use rope::heads_per_token;
 pub use table::RopeTable;
+#[cfg(feature = "micromath")]
+pub use trigonometry::Micromath;
+pub use trigonometry::Trigonometry;
 
 use crate::Error;
 

@@ -5,7 +5,7 @@ use super::heads::Heads;
 use super::layout::check_heads;
 use super::rope::heads_per_token;
 use super::turn::{self, Inverse, OnTheFly, Row, Source};
-use super::{HeadLayout, PositionEncoding, Rope};
+use super::{HeadLayout, PositionEncoding, Rope, Trigonometry};
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::simd::{Isa, Lanes, One};
@@ -134,6 +134,41 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
             }
         });
         Ok(())
+    }
+}
+
+impl<S: AsRef<[f32]> + AsMut<[f32]>> RopeTable<f32, S> {
+    /// Returns the table of [`RopeTable::new`] with sines and cosines by `P`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RopeTable::new`].
+    pub fn filled_by<P: Trigonometry, F: AsRef<[u64]>>(
+        rope: &Rope<f32, F>,
+        first: i32,
+        mut storage: S,
+    ) -> Result<Self, Error> {
+        let layout = rope.layout();
+        check_range(layout, first, storage.as_ref().len())?;
+        let rows = storage
+            .as_mut()
+            .chunks_exact_mut(layout.rotary_dim().max(1));
+        for (position, row) in (first..=i32::MAX).zip(rows) {
+            let (cos, sin) = row.split_at_mut_checked(layout.pairs()).unwrap_or_default();
+            for ((cos, sin), &turns) in cos.iter_mut().zip(sin).zip(rope.turns.as_ref()) {
+                // The upper 24 bits of the angle, as a number between minus and plus one half.
+                let turn = (f32::at(turns, position) as i64 >> 40) as f32 / 16_777_216.0;
+                let (s, c) = P::sin_cos(turn);
+                (*cos, *sin) = (c * rope.temperature, s * rope.temperature);
+            }
+        }
+        Ok(Self {
+            layout,
+            first,
+            table: storage,
+            inverse: rope.inverse * rope.inverse,
+            executor: rope.executor,
+        })
     }
 }
 

@@ -102,6 +102,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "sine and cosine at every position; seen 0.78 and 1.11",
     },
     Row {
+        operation: "rope tables by micromath",
+        f32_bound: 1.13,
+        f64_bound: f64::NAN,
+        unit: "2^-10, absolute",
+        note: "a choice by a type parameter, feature micromath; 1.117 seen",
+    },
+    Row {
         operation: "rope",
         f32_bound: 3.0,
         f64_bound: 3.0,

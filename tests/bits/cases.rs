@@ -93,6 +93,7 @@ macro_rules! operations {
             rope double HEADS;
             rope_table single HEADS;
             rope_table double HEADS;
+            rope_table_by lent HEADS;
             rope_in_radians single HEADS;
             rope_in_radians double HEADS;
             turns single HEADS;
@@ -198,6 +199,40 @@ macro_rules! of_type {
 }
 of_type!(single, f32);
 of_type!(double, f64);
+
+/// Operations with a part that the caller brings.
+pub(crate) mod lent {
+    use suanzi::Error;
+    use suanzi::position::{Base, HeadLayout, Pairing, Rope, RopeTable, Trigonometry};
+
+    use super::{Operands, first_mut};
+
+    pub(crate) type T = f32;
+    pub(crate) const NAME: &str = "f32";
+
+    /// Sine and cosine of a turn by one parabola each.
+    struct Parabola;
+
+    impl Trigonometry for Parabola {
+        fn sin_cos(turn: f32) -> (f32, f32) {
+            let quarter = if turn < 0.25 {
+                turn + 0.25
+            } else {
+                turn - 0.75
+            };
+            let parabola = |turn: f32| 16.0 * turn * (0.5 - turn.abs());
+            (parabola(turn), parabola(quarter))
+        }
+    }
+
+    pub(crate) fn rope_table_by(o: &mut Operands<T>) -> Result<(), Error> {
+        let mut turns = [0; 64];
+        let layout = HeadLayout::new(o.n.wrapping_mul(2), Pairing::HalfSplit)?;
+        let rope = Rope::new(layout, &Base::default(), first_mut(&mut turns, o.n))?.on(o.cpu);
+        let len = RopeTable::<T, &mut [T]>::table_len(4, layout.rotary_dim());
+        RopeTable::filled_by::<Parabola, _>(&rope, o.at, first_mut(o.out, len)).map(|_| ())
+    }
+}
 
 /// Operations on arrays that are kept in 16 bits.
 pub(crate) mod half {

@@ -14,7 +14,7 @@ use cortex_m_rt::entry;
 use semihosting::{println, process};
 use suanzi::mixer::{Attention, Cache};
 use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
-use suanzi::position::{Base, HeadLayout, Pairing, PositionEncoding, Rope, RopeTable};
+use suanzi::position::{Base, HeadLayout, Micromath, Pairing, PositionEncoding, Rope, RopeTable};
 use suanzi::probability::{LogSoftmax, LogSumExp, ProbabilityMap, Softmax};
 use suanzi::{Cpu, Error, math};
 
@@ -127,7 +127,13 @@ fn measure() -> Result<(), Error> {
     let mut turns = [0; HEAD / 2];
     let rope = Rope::<f32, _>::new(layout, &Base::default(), &mut turns[..])?;
     clock.each("rope", ROW, || rope.rotate(1000, &mut y))?;
-    let mut rows = [0.0; HEAD];
+    let mut rows = [0.0; ROW];
+    clock.each("rope_table_fill", ROW, || {
+        RopeTable::new(&rope, 1000, &mut rows[..]).map(|_| ())
+    })?;
+    clock.each("rope_table_micromath", ROW, || {
+        RopeTable::filled_by::<Micromath, _>(&rope, 1000, &mut rows[..]).map(|_| ())
+    })?;
     let table = RopeTable::new(&rope, 1000, &mut rows[..])?;
     clock.each("rope_table", ROW, || table.rotate(1000, &mut y))?;
 
