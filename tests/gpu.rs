@@ -7,9 +7,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod accuracy;
+#[path = "bits/hash.rs"]
+mod hash;
 mod reference;
 
 use accuracy::{bound32, ulps};
+use hash::{Case, Fnv, expected};
 use reference::probability as definition;
 use suanzi::gpu::{DeviceSlice, Element, Gpu, Kept};
 use suanzi::mixer::{Attention, Cache};
@@ -146,6 +149,88 @@ fn log_softmax_has_the_bits_of_the_processor() {
     let Some(gpu) = gpu() else { return };
     let map = LogSoftmax::default();
     assert_map(gpu, &map.on(gpu), &map.on(Cpu::default()));
+}
+
+/// Returns the operand x of `tests/bits/cases.rs`.
+fn operand(n: usize) -> Vec<f32> {
+    let mut state = 2026_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state ^ state >> 33
+    };
+    let x = (0..n).map(|_| {
+        let x = (next() >> 40) as i32 - (1 << 23);
+        // Two other operands lie between.
+        next();
+        next();
+        x as f32 / (1 << 20) as f32
+    });
+    x.collect()
+}
+
+/// Compares what `run` writes at every length of a line with the file that all processors share.
+fn assert_hash(
+    operation: &'static str,
+    (from, to): (usize, usize),
+    run: impl Fn(usize) -> [Vec<f32>; 2],
+) {
+    let mut hash = Fnv::new();
+    for n in from..=to {
+        for written in run(n) {
+            let len = written.iter().rposition(|x| x.to_bits() != 0);
+            let len = len.map_or(0, |last| last + 1);
+            hash.write(len as u64);
+            for x in &written[..len] {
+                hash.write(x.to_bits().into());
+            }
+        }
+    }
+    let number = "f32";
+    let case = Case {
+        operation,
+        number,
+        from,
+        to,
+    };
+    let file = include_str!("bits.txt");
+    assert_eq!(Some(hash.finish()), expected(file, case), "{case:?}");
+}
+
+#[test]
+fn the_device_has_the_hashes_of_every_processor() {
+    let Some(gpu) = gpu() else { return };
+    let x = operand(128_256);
+    let softmax = Softmax::default().on(gpu);
+    let longest = if is_quick() { 4096 } else { 128_256 };
+    for range in [(0, 33), (1000, 1000), (4096, 4096), (longest, longest)] {
+        assert_hash("softmax", range, |n| {
+            let from = DeviceSlice::from_host(gpu, &x[..n]).unwrap();
+            let mut to = DeviceSlice::zeroed(gpu, n).unwrap();
+            softmax.map(&from, &mut to).unwrap();
+            [host(&to), vec![]]
+        });
+    }
+    for range in [(1, 33), (64, 64)] {
+        assert_hash("rope", range, |n| {
+            let layout = HeadLayout::partial(2 * n + 4, 2 * n, Pairing::Interleaved).unwrap();
+            let base = Base::new(10_000.0).unwrap();
+            let rope = Rope::<f32, _>::new(layout, &base, vec![0; n]).unwrap();
+            let rope = rope.on(gpu);
+            let at = 1_000_000 + n as i32;
+            let heads = DeviceSlice::from_host(gpu, &x[..4 * layout.head_dim()]);
+            let mut out = heads.unwrap();
+            rope.rotate(at, &mut out).unwrap();
+            let mut state = DeviceSlice::from_host(gpu, &host(&out)).unwrap();
+            rope.unrotate(at - 1, &mut state).unwrap();
+            // A shift is the rotation of a temperature of one.
+            rope.rotate(at, &mut state).unwrap();
+            let positions = DeviceSlice::from_host(gpu, &[at, at, 3, -3]).unwrap();
+            rope.rotate_each(&positions, &mut state).unwrap();
+            [host(&out), host(&state)]
+        });
+    }
 }
 
 #[test]

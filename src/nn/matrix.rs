@@ -212,11 +212,11 @@ fn transposed<S: Isa, T: Scalar, W: Stored<T>>(
         for (to, from) in x.iter_mut().zip(block) {
             *to = factor(from);
         }
-        let rows = core::array::from_fn(
-            #[inline(always)]
-            |_| rows.next().unwrap_or_default(),
-        );
-        add_rows::<S, T, W, BLOCK>(isa, x, rows, y);
+        let mut beside = [&[][..]; BLOCK];
+        for (to, row) in beside.iter_mut().zip(&mut rows) {
+            *to = row;
+        }
+        add_rows::<S, T, W, BLOCK>(isa, x, beside, y);
     }
     for x in rest {
         add_rows(isa, [factor(x)], [rows.next().unwrap_or_default()], y);
@@ -235,28 +235,12 @@ fn add_rows<S: Isa, T: Scalar, W: Stored<T>, const ROWS: usize>(
     let Some((y, y_rest)) = y.split_at_mut_checked(whole) else {
         return;
     };
-    let split = rows.map(
-        #[inline(always)]
-        |row| row.split_at_checked(whole).unwrap_or_default(),
-    );
-    add_vectors::<T::Lanes<S>, W, ROWS>(
-        isa,
-        x,
-        split.map(
-            #[inline(always)]
-            |(row, _)| row,
-        ),
-        y,
-    );
-    add_vectors::<T::Lanes<One>, W, ROWS>(
-        One,
-        x,
-        split.map(
-            #[inline(always)]
-            |(_, rest)| rest,
-        ),
-        y_rest,
-    );
+    let (mut starts, mut rests) = ([&[][..]; ROWS], [&[][..]; ROWS]);
+    for ((start, rest), row) in starts.iter_mut().zip(&mut rests).zip(rows) {
+        (*start, *rest) = row.split_at_checked(whole).unwrap_or_default();
+    }
+    add_vectors::<T::Lanes<S>, W, ROWS>(isa, x, starts, y);
+    add_vectors::<T::Lanes<One>, W, ROWS>(One, x, rests, y_rest);
 }
 
 /// Adds the combination of the rows to y, a multiple of the vector's length.

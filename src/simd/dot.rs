@@ -8,7 +8,7 @@
 //! stack stay small.
 
 use core::ops::Range;
-use core::{array, slice};
+use core::slice;
 
 use super::{LANES, Lanes, prefetch};
 use crate::Scalar;
@@ -42,13 +42,11 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
     for block in matrix.chunks((DOTS * stride).max(1)) {
         let count = block.len() / stride.max(1);
         // Rows that are missing in the last block repeat its last one.
-        let rows = array::from_fn(
-            #[inline(always)]
-            |r| {
-                let at = r.min(count.saturating_sub(1)) * stride;
-                block.get(at..).unwrap_or_default()
-            },
-        );
+        let mut rows = [&[][..]; DOTS];
+        for (r, row) in rows.iter_mut().enumerate() {
+            let at = r.min(count.saturating_sub(1)) * stride;
+            *row = block.get(at..).unwrap_or_default();
+        }
         let dots = tile::<V, W, 1, DOTS>(
             isa,
             [x],
@@ -113,9 +111,12 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
         return [V::Element::NAN; DOTS];
     };
     let whole = len - len % LANES;
+    let (mut x_end, mut rows_end) = (
+        [[V::Element::ZERO; LANES]; XS],
+        [[W::default(); LANES]; ROWS],
+    );
     let mut at = 0;
     while at < len {
-        let (x_end, rows_end);
         let end = (at + PIECE).min(whole);
         let (x, rows, to) = if at < end {
             let (Some(x), Some(rows)) = (pieces(x, at, end), pieces(rows, at, end)) else {
@@ -123,9 +124,9 @@ pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS:
             };
             (chunks(x), chunks(rows), end)
         } else {
-            (x_end, rows_end) = (copies(x, at), copies(rows, at));
-            let x = x_end.each_ref().map(slice::from_ref);
-            (x, rows_end.each_ref().map(slice::from_ref), len)
+            copy_from(x, at, &mut x_end);
+            copy_from(rows, at, &mut rows_end);
+            (ones(&x_end), ones(&rows_end), len)
         };
         add::<V, W, XS, ROWS>(isa, x, rows, at..to, &mut sums, &read);
         at = to;
@@ -146,24 +147,33 @@ fn pieces<X, const N: usize>(x: [&[X]; N], from: usize, to: usize) -> Option<[&[
 /// Returns each vector as chunks of sixteen.
 #[inline(always)]
 fn chunks<X, const N: usize>(x: [&[X]; N]) -> [&[[X; LANES]]; N] {
-    x.map(
-        #[inline(always)]
-        |x| x.as_chunks().0,
-    )
+    let mut chunks = [&[][..]; N];
+    for (chunks, x) in chunks.iter_mut().zip(x) {
+        *chunks = x.as_chunks().0;
+    }
+    chunks
 }
 
-/// Returns what follows `from` of each vector, fewer than sixteen elements, filled up.
+/// Returns each chunk as a slice of one.
+#[inline(always)]
+fn ones<X, const N: usize>(x: &[[X; LANES]; N]) -> [&[[X; LANES]]; N] {
+    let mut ones = [&[][..]; N];
+    for (one, x) in ones.iter_mut().zip(x) {
+        *one = slice::from_ref(x);
+    }
+    ones
+}
+
+/// Copies what follows `from` of each vector, fewer than sixteen elements.
 ///
 /// Compiled once for all instruction sets.
 #[inline(never)]
-fn copies<X: Copy + Default, const N: usize>(x: [&[X]; N], from: usize) -> [[X; LANES]; N] {
-    let mut copies = [[X::default(); LANES]; N];
-    for (to, x) in copies.iter_mut().zip(x) {
+fn copy_from<X: Copy, const N: usize>(x: [&[X]; N], from: usize, to: &mut [[X; LANES]; N]) {
+    for (to, x) in to.iter_mut().zip(x) {
         for (to, &x) in to.iter_mut().zip(x.get(from..).unwrap_or_default()) {
             *to = x;
         }
     }
-    copies
 }
 
 /// Adds the products of all chunks, which are these elements, to the sums; they start from zero.
