@@ -82,7 +82,8 @@ fn rotation(c: &mut Criterion) {
             let rope = Rope::<f32, _>::new(layout, &Base::new(BASE).expect("a base"), [0; PAIRS])
                 .expect("an encoding");
             let rope = rope.on(cpu);
-            let table = RopeTable::new(&rope, 0, vec![0.0; tokens * HEAD_DIM]).expect("a table");
+            let mut rows = Aligned::new(&vec![0.0; tokens * HEAD_DIM]);
+            let table = RopeTable::new(&rope, 0, &mut rows[..]).expect("a table");
             let positions = 0..tokens as i32;
             table
                 .rotate_each_into(positions.clone(), &x, &mut out)
