@@ -24,6 +24,30 @@ pub(super) trait Heads<T: Angle> {
         row: Row<'_, T>,
         map: impl FnMut(V, V, V, V) -> (V, V),
     );
+    /// Maps two neighboring vectors after the other of the head at `at`, as far as the rows beside them
+    /// reach: `map([a, b], [two of the first row], [two of the second])`.
+    fn neighbors<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        rows: (&[T], &[T]),
+        map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
+    );
+}
+
+/// Loads two vectors.
+#[inline(always)]
+fn two<V: Lanes>(isa: V::Isa, x: &[V::Element]) -> [V; 2] {
+    let (a, b) = x.split_at_checked(V::LANES).unwrap_or_default();
+    [V::load(isa, a), V::load(isa, b)]
+}
+
+/// Stores two vectors.
+#[inline(always)]
+fn store_two<V: Lanes>([a, b]: [V; 2], x: &mut [V::Element]) {
+    let (x, y) = x.split_at_mut_checked(V::LANES).unwrap_or_default();
+    a.store(x);
+    b.store(y);
 }
 
 impl<T: Angle> Heads<T> for &mut [T] {
@@ -35,10 +59,9 @@ impl<T: Angle> Heads<T> for &mut [T] {
     fn from(&self, at: usize, len: usize) -> &[T] {
         span(self, at, len)
     }
+    /// One stream of lines, which the processor foresees by itself.
     #[inline(always)]
-    fn ask<V: Lanes>(&self, at: usize, len: usize) {
-        prefetch::<V, T>(self, at, len);
-    }
+    fn ask<V: Lanes>(&self, _: usize, _: usize) {}
     #[inline(always)]
     fn to(&mut self, at: usize, len: usize) -> &mut [T] {
         span_mut(self, at, len)
@@ -65,6 +88,22 @@ impl<T: Angle> Heads<T> for &mut [T] {
             let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
             c.store(y);
             d.store(z);
+        }
+    }
+    #[inline(always)]
+    fn neighbors<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        (first, second): (&[T], &[T]),
+        mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
+    ) {
+        let rows = first
+            .chunks_exact(2 * V::LANES)
+            .zip(second.chunks_exact(2 * V::LANES));
+        let head = span_mut(self, at, first.len()).chunks_exact_mut(2 * V::LANES);
+        for (y, (c, s)) in head.zip(rows) {
+            store_two(map(two(isa, y), two(isa, c), two(isa, s)), y);
         }
     }
 }
@@ -116,6 +155,23 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
             let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
             c.store(y);
             d.store(z);
+        }
+    }
+    #[inline(always)]
+    fn neighbors<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        at: usize,
+        (first, second): (&[T], &[T]),
+        mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
+    ) {
+        let rows = first
+            .chunks_exact(2 * V::LANES)
+            .zip(second.chunks_exact(2 * V::LANES));
+        let x = span(self.0, at, first.len()).chunks_exact(2 * V::LANES);
+        let y = span_mut(self.1, at, first.len()).chunks_exact_mut(2 * V::LANES);
+        for ((x, y), (c, s)) in x.zip(y).zip(rows) {
+            store_two(map(two(isa, x), two(isa, c), two(isa, s)), y);
         }
     }
 }

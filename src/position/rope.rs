@@ -193,8 +193,12 @@ impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     fn turn(&self, len: usize, angles: OnTheFly<'_, T>, mut x: impl Heads<T>) {
         let layout = self.layout;
         let count = len / layout.head_dim().max(1);
-        let span = turn::Span { at: 0, count };
-        dispatch!(self.executor, isa => turn::token(isa, layout, span, angles, &mut x));
+        let span = turn::Span {
+            at: 0,
+            count,
+            far: false,
+        };
+        dispatch!(self.executor, isa => turn::token(isa, layout, span, angles, None, &mut x));
     }
 }
 

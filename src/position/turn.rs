@@ -3,9 +3,12 @@
 //! A block of pairs takes its cosines and sines once and turns that block in every head of the token.
 //! Half-split pairs lie in two runs of equal length, so that y0 = x0 c - x1 s and y1 = x1 c + x0 s are
 //! plain vector lines. Interleaved pairs keep their order: cosine and sine are spread over the two
-//! places of each pair, once a block, and the line is y = x c' + swap(x) s', where s' carries the sign.
-//! Both give the same bits: the products are the same and a sum does not depend on its order.
-//! Half-split heads and a row of a table need no block; they go head after head, line by line.
+//! places of each pair, and the line is y = x c' + swap(x) s', where s' carries the sign. Both give the
+//! same bits: the products are the same and a sum does not depend on its order.
+//!
+//! What counts is that heads are walked in the order of memory. Vectors of 64 bytes have enough registers
+//! for a block that is a whole head of the usual size. Narrower ones read half-split rows as they lie in
+//! the table, and spread interleaved ones in memory once a token, where heads do not fit the first cache.
 //!
 //! What is left over of a row after whole blocks goes through single vectors, then one lane. The sum
 //! of all results tells whether one of them is NaN; only then are they visited again, to give every
@@ -95,13 +98,20 @@ impl<T: Angle> Source<T> for Inverse<'_, T> {
     }
 }
 
-/// Heads that are turned before the next block of pairs is: few enough to stay in the first cache,
-/// and enough to share what a block needs.
+/// Heads that are turned before the next block of pairs is, where they lie beyond the caches.
 const SHARE: usize = 8;
-/// Bytes from which on memory decides, which wants to be walked in order: each head by itself.
+/// Bytes beyond the first cache: from there on heads are walked in the order of memory.
+const NEAR: usize = 64 << 10;
+/// Bytes beyond all caches: from there on memory is asked ahead.
 const FAR: usize = 4 << 20;
+/// Heads ahead of which memory is asked.
+const AHEAD: usize = 4;
 /// Vectors of pairs in a block.
 const BLOCK: usize = 2;
+/// Vectors of pairs in a block where a vector has 64 bytes: four take half of 32 registers.
+const WIDE_BLOCK: usize = 4;
+/// The most elements of a head whose cosines and sines are spread in memory.
+const SPREAD: usize = 256;
 
 /// Turns `heads` heads of each token, the token's cosines and sines from `sources`.
 #[inline(always)]
@@ -113,17 +123,70 @@ pub(super) fn tokens<S: Isa, T: Angle, F: Source<T>>(
     x: &mut impl Heads<T>,
 ) {
     let far = x.len() > FAR / size_of::<T>();
-    let share = if far { 1 } else { SHARE };
+    let share = if far { SHARE } else { heads };
+    // Wide blocks have a whole head of the usual size in registers.
+    let spreads = layout.pairing() == Pairing::Interleaved
+        && !is_wide::<T::Lanes<S>>()
+        && x.len() > NEAR / size_of::<T>()
+        && layout.rotary_dim() <= SPREAD;
+    let mut spread = spreads.then(Spread::new);
     let mut at = 0;
     for source in sources {
         let mut left = heads;
         while left > 0 {
             let count = left.min(share);
-            token::<S, T, F>(isa, layout, Span { at, count }, source, x);
+            let span = Span { at, count, far };
+            token::<S, T, F>(isa, layout, span, source, spread.as_mut(), x);
             at += count * layout.head_dim();
             left -= count;
         }
     }
+}
+
+/// The cosines and sines of interleaved pairs, at the places of their elements; sines with their sign.
+pub(super) struct Spread<T> {
+    cos: [T; SPREAD],
+    sin: [T; SPREAD],
+}
+
+impl<T: Angle> Spread<T> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            cos: [T::ZERO; SPREAD],
+            sin: [T::ZERO; SPREAD],
+        }
+    }
+
+    /// Spreads those of whole vectors of pairs; returns the rows.
+    #[inline(always)]
+    fn fill<V: Lanes<Element = T>>(
+        &mut self,
+        isa: V::Isa,
+        source: impl Source<T>,
+        pairs: usize,
+    ) -> (&[T], &[T]) {
+        let whole = pairs / V::LANES * V::LANES;
+        let cosines = self.cos.chunks_exact_mut(2 * V::LANES);
+        let sines = self.sin.chunks_exact_mut(2 * V::LANES);
+        let mut pair = 0;
+        for (cosines, sines) in cosines.zip(sines).take(whole / V::LANES) {
+            let (sin, cos): (V, V) = source.sin_cos(isa, pair);
+            let (c0, c1) = cos.interleave(cos);
+            let (s0, s1) = (-sin).interleave(sin);
+            store([c0, c1], cosines);
+            store([s0, s1], sines);
+            pair += V::LANES;
+        }
+        let (cos, sin) = (self.cos.get(..2 * whole), self.sin.get(..2 * whole));
+        (cos.unwrap_or_default(), sin.unwrap_or_default())
+    }
+}
+
+/// Returns whether vectors are so wide, and registers so many, that wide blocks pay.
+#[inline(always)]
+const fn is_wide<V>() -> bool {
+    size_of::<V>() == 64
 }
 
 /// Some heads of one token, the first at element `at`.
@@ -131,6 +194,8 @@ pub(super) fn tokens<S: Isa, T: Angle, F: Source<T>>(
 pub(super) struct Span {
     pub(super) at: usize,
     pub(super) count: usize,
+    /// Whether they lie beyond the caches.
+    pub(super) far: bool,
 }
 
 /// Turns the heads of a span.
@@ -140,15 +205,25 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
     layout: HeadLayout,
     span: Span,
     source: F,
+    spread: Option<&mut Spread<T>>,
     x: &mut impl Heads<T>,
 ) {
     let mut pair = 0;
     let mut nan = false;
     if T::Lanes::<S>::LANES > 1 {
-        match source.row() {
-            Some(row) if layout.pairing() == Pairing::HalfSplit => {
+        let whole = layout.pairs() / T::Lanes::<S>::LANES * T::Lanes::<S>::LANES;
+        if is_wide::<T::Lanes<S>>() {
+            nan |= blocks::<T::Lanes<S>, F, WIDE_BLOCK>(isa, layout, span, source, x, &mut pair);
+        }
+        match (source.row(), spread) {
+            (Some(row), _) if layout.pairing() == Pairing::HalfSplit && pair == 0 => {
                 nan |= lines::<T::Lanes<S>>(isa, layout, span, row, x);
-                pair = layout.pairs() / T::Lanes::<S>::LANES * T::Lanes::<S>::LANES;
+                pair = whole;
+            }
+            (_, Some(spread)) => {
+                let rows = spread.fill::<T::Lanes<S>>(isa, source, layout.pairs());
+                nan |= spread_lines::<T::Lanes<S>>(isa, layout, span, rows, x);
+                pair = whole;
             }
             _ => {
                 nan |= blocks::<T::Lanes<S>, F, BLOCK>(isa, layout, span, source, x, &mut pair);
@@ -214,6 +289,36 @@ fn lines<V: Lanes<Element: Angle>>(
     V::any(poison.is_nan())
 }
 
+/// Turns interleaved heads along spread rows, head after head; returns whether a result may be NaN.
+#[inline(always)]
+fn spread_lines<V: Lanes<Element: Angle>>(
+    isa: V::Isa,
+    layout: HeadLayout,
+    span: Span,
+    rows: (&[V::Element], &[V::Element]),
+    x: &mut impl Heads<V::Element>,
+) -> bool {
+    let mut poison = V::splat(isa, V::Element::ZERO);
+    let mut at = span.at;
+    for _ in 0..span.count {
+        x.neighbors(
+            isa,
+            at,
+            rows,
+            #[inline(always)]
+            |[a, b]: [V; 2], [c0, c1], [s0, s1]| {
+                let (p, q) = a.swap_neighbors(b);
+                let y = a.mul_add(c0, p * s0);
+                let z = b.mul_add(c1, q * s1);
+                poison = poison + (y + z);
+                [y, z]
+            },
+        );
+        at += layout.head_dim();
+    }
+    V::any(poison.is_nan())
+}
+
 /// Turns whole blocks of `N` vectors of pairs, from pair `pair` on, which moves to the first pair
 /// left; returns whether a result may be NaN.
 #[inline(always)]
@@ -240,6 +345,10 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 let mut first = span.at + *pair;
                 for _ in 0..span.count {
                     let second = first + layout.pairs();
+                    if span.far {
+                        x.ask::<V>(first + AHEAD * layout.head_dim(), N * V::LANES);
+                        x.ask::<V>(second + AHEAD * layout.head_dim(), N * V::LANES);
+                    }
                     let a: [V; N] = load(isa, x.from(first, N * V::LANES));
                     let b: [V; N] = load(isa, x.from(second, N * V::LANES));
                     let mut y = [zero; N];
@@ -265,7 +374,9 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                 for _ in 0..span.count {
                     let mut place = at;
                     for (&[c0, c1, s0, s1], poison) in spread.iter().zip(&mut poison) {
-                        x.ask::<V>(place + 2 * SHARE * layout.head_dim(), 2 * V::LANES);
+                        if span.far {
+                            x.ask::<V>(place + AHEAD * layout.head_dim(), 2 * V::LANES);
+                        }
                         let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
                         let (p, q) = a.swap_neighbors(b);
                         let y = a.mul_add(c0, p * s0);
