@@ -170,6 +170,10 @@ pub unsafe extern "C" fn suanzi_attention_scratch_len_f32(
 /// cache, less those that the window leaves out; writes `[head][value_dim]`, and to `lse`, unless it
 /// is null, the logarithm of the sum of exp(score) for each head.
 ///
+/// No visible position, or nothing but scores of minus infinity, gives zeros and minus infinity. A score of
+/// NaN or plus infinity gives NaN in the head, NaN in a value in its element; what is not visible is not
+/// read. Error below 4 * 2^-24 of max |v| (1 + max |scale| sum |q k|).
+///
 /// # Safety
 ///
 /// * `options` and `cache` as for `suanzi_cache_append_f32`; `query`, `out` and `lse` have the elements

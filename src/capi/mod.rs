@@ -134,6 +134,7 @@ pub extern "C" fn suanzi_message(status: u32) -> *const c_char {
         c"the window must be positive where there are sinks",
         c"a parameter lies outside its domain",
     ];
+    const { assert!(MESSAGES.len() == Status::Domain as usize + 1) };
     let message = MESSAGES.get(status as usize);
     message.copied().unwrap_or(c"no such status").as_ptr()
 }
@@ -162,13 +163,26 @@ pub enum Executor {
     Simd128,
 }
 
+/// An executor's number is two more than its level's place among all.
+const _: () = assert!(matches!(
+    Level::ALL,
+    [
+        Level::Scalar,
+        Level::Sse2,
+        Level::Sse42,
+        Level::Avx2,
+        Level::Avx512,
+        Level::Neon,
+        Level::Simd128,
+    ]
+));
+
 /// Returns the executor of a number.
 fn executor(number: u32) -> Result<Cpu, Status> {
     match number {
         0 => Ok(Cpu::default()),
         1 => Ok(Cpu::fused()),
         _ => {
-            // The levels follow in their own order.
             let level = Level::ALL.get(number as usize - 2);
             Ok(Cpu::with(*level.ok_or(Status::Unsupported)?)?)
         }

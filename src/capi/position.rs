@@ -113,7 +113,9 @@ unsafe fn rotate(
 
 /// Rotates the heads of one token, one after the other, to its position; angles are computed on the fly.
 ///
-/// The absolute error of an angle's sine and cosine is at most 2^-24 at every position.
+/// Elements beyond the rotary dimension stay; NaN in a pair gives NaN in both. The absolute error of an
+/// angle's sine and cosine is at most 2^-24 at every position, that of a result 3 * 2^-24 of the length of
+/// its pair.
 ///
 /// # Safety
 ///
@@ -174,7 +176,8 @@ pub extern "C" fn suanzi_rope_table_len(positions: usize, rotary_dim: usize) -> 
     RopeTable::<f32, ()>::table_len(positions, rotary_dim)
 }
 
-/// Fills a table with the cosines and sines of `positions` positions from `first` on.
+/// Fills a table with the cosines and sines of `positions` positions from `first` on, right to 2^-24. A row
+/// is the cosines of all pairs, then their sines.
 ///
 /// # Safety
 ///

@@ -3,6 +3,7 @@
 use core::slice;
 
 use super::{Status, executor, one, product, read, source_and_destination, write};
+use crate::Cpu;
 use crate::probability::{LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Softmax};
 
 /// What becomes of logits before the exponential: cap * tanh(scale * x / cap), then the mask.
@@ -66,15 +67,28 @@ unsafe fn logits<'a>(
     })
 }
 
-/// Maps rows, in place or not. What could be refused is checked: the rows are whole, the mask fits.
-fn map(
-    map: &impl ProbabilityMap<[f32]>,
-    x: Option<&[f32]>,
-    y: &mut [f32],
-    row_len: usize,
+/// Maps rows, in place or not, by the map that `of` makes.
+///
+/// # Safety
+///
+/// * As [`suanzi_softmax_f32`].
+unsafe fn map<'a, M: ProbabilityMap<[f32]>>(
+    number: u32,
+    options: *const LogitsOptions,
+    (x, y): (*const f32, *mut f32),
+    (rows, row_len): (usize, usize),
+    of: impl FnOnce(Logits<'a, f32>, Cpu) -> M,
 ) -> Result<(), Status> {
+    let len = product(rows, row_len)?;
+    let cpu = executor(number)?;
+    // SAFETY: the caller's.
+    let logits = unsafe { logits(options, row_len, len) }?;
+    // SAFETY: the caller's.
+    let (x, y) = unsafe { source_and_destination(x, y, len) }?;
+    let map = of(logits, cpu);
+    // What could be refused is checked by now: the rows are whole, the mask fits.
     match x {
-        Some(x) if x.len() == row_len => map.map(x, y)?,
+        Some(x) if rows == 1 => map.map(x, y)?,
         Some(x) => {
             y.copy_from_slice(x);
             map.map_rows(y, row_len)?;
@@ -102,22 +116,16 @@ pub unsafe extern "C" fn suanzi_softmax_f32(
     rows: usize,
     row_len: usize,
 ) -> Status {
-    let run = || {
-        let len = product(rows, row_len)?;
-        let cpu = self::executor(executor)?;
-        // SAFETY: the caller's.
-        let logits = unsafe { self::logits(logits, row_len, len) }?;
-        // SAFETY: the caller's.
-        let (x, y) = unsafe { source_and_destination(x, y, len) }?;
-        map(&Softmax::new(logits).on(cpu), x, y, row_len)
-    };
-    run().into()
+    let of = |logits, cpu| Softmax::new(logits).on(cpu);
+    // SAFETY: the caller's.
+    unsafe { map(executor, logits, (x, y), (rows, row_len), of) }.into()
 }
 
 /// Writes the logarithm of the softmax of each of `rows` rows of `row_len` logits to `y`, which may be
 /// `x` itself.
 ///
-/// Minus infinity stays; otherwise as `suanzi_softmax_f32`.
+/// A row of nothing but minus infinity stays so; beside plus infinity, other logits give minus infinity;
+/// NaN gives NaN in the row. Error below 3 ULP of max(1, |result|) at any length.
 ///
 /// # Safety
 ///
@@ -131,21 +139,15 @@ pub unsafe extern "C" fn suanzi_log_softmax_f32(
     rows: usize,
     row_len: usize,
 ) -> Status {
-    let run = || {
-        let len = product(rows, row_len)?;
-        let cpu = self::executor(executor)?;
-        // SAFETY: the caller's.
-        let logits = unsafe { self::logits(logits, row_len, len) }?;
-        // SAFETY: the caller's.
-        let (x, y) = unsafe { source_and_destination(x, y, len) }?;
-        map(&LogSoftmax::new(logits).on(cpu), x, y, row_len)
-    };
-    run().into()
+    let of = |logits, cpu| LogSoftmax::new(logits).on(cpu);
+    // SAFETY: the caller's.
+    unsafe { map(executor, logits, (x, y), (rows, row_len), of) }.into()
 }
 
 /// Writes the logarithm of the sum of the exponentials of each of `rows` rows to `out`.
 ///
-/// Minus infinity for an empty row, or one of nothing else; plus infinity or NaN if a logit is.
+/// Minus infinity for an empty row, or one of nothing else; plus infinity or NaN if a logit is. Error
+/// below 3 ULP of max(1, |result|) at any length.
 ///
 /// # Safety
 ///

@@ -339,6 +339,10 @@ size_t suanzi_attention_scratch_len_f32(const struct suanzi_attention *options, 
  cache, less those that the window leaves out; writes `[head][value_dim]`, and to `lse`, unless it
  is null, the logarithm of the sum of exp(score) for each head.
 
+ No visible position, or nothing but scores of minus infinity, gives zeros and minus infinity. A score of
+ NaN or plus infinity gives NaN in the head, NaN in a value in its element; what is not visible is not
+ read. Error below 4 * 2^-24 of max |v| (1 + max |scale| sum |q k|).
+
  # Safety
 
  * `options` and `cache` as for `suanzi_cache_append_f32`; `query`, `out` and `lse` have the elements
@@ -376,7 +380,9 @@ enum suanzi_status suanzi_rope_turns_f32(const struct suanzi_head *head,
 /*
  Rotates the heads of one token, one after the other, to its position; angles are computed on the fly.
 
- The absolute error of an angle's sine and cosine is at most 2^-24 at every position.
+ Elements beyond the rotary dimension stay; NaN in a pair gives NaN in both. The absolute error of an
+ angle's sine and cosine is at most 2^-24 at every position, that of a result 3 * 2^-24 of the length of
+ its pair.
 
  # Safety
 
@@ -424,7 +430,8 @@ enum suanzi_status suanzi_rope_shift_f32(uint32_t executor,
 size_t suanzi_rope_table_len(size_t positions, size_t rotary_dim);
 
 /*
- Fills a table with the cosines and sines of `positions` positions from `first` on.
+ Fills a table with the cosines and sines of `positions` positions from `first` on, right to 2^-24. A row
+ is the cosines of all pairs, then their sines.
 
  # Safety
 
@@ -492,7 +499,8 @@ enum suanzi_status suanzi_softmax_f32(uint32_t executor,
  Writes the logarithm of the softmax of each of `rows` rows of `row_len` logits to `y`, which may be
  `x` itself.
 
- Minus infinity stays; otherwise as `suanzi_softmax_f32`.
+ A row of nothing but minus infinity stays so; beside plus infinity, other logits give minus infinity;
+ NaN gives NaN in the row. Error below 3 ULP of max(1, |result|) at any length.
 
  # Safety
 
@@ -508,7 +516,8 @@ enum suanzi_status suanzi_log_softmax_f32(uint32_t executor,
 /*
  Writes the logarithm of the sum of the exponentials of each of `rows` rows to `out`.
 
- Minus infinity for an empty row, or one of nothing else; plus infinity or NaN if a logit is.
+ Minus infinity for an empty row, or one of nothing else; plus infinity or NaN if a logit is. Error
+ below 3 ULP of max(1, |result|) at any length.
 
  # Safety
 

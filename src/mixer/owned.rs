@@ -8,6 +8,9 @@ use crate::{Error, Parameter};
 
 /// A [`Cache`] with room for at most `N` elements of keys, and for as many of values.
 ///
+/// The storage is laid out as that of every cache, `[head][token][dim]`, and holds zeros at the start. A
+/// cache is a value of its full size: one that is large is built where it stays, in a static.
+///
 /// Arrays serve where every size is a constant. Here the sizes come at run time, from the header of
 /// a model, while the memory is reserved at compile time:
 ///
@@ -23,7 +26,7 @@ use crate::{Error, Parameter};
 /// ```
 pub type OwnedCache<W, const N: usize> = Cache<W, Vec<W, N>>;
 
-/// A [`Ring`] with room for at most `N` elements of keys, and for as many of values.
+/// A [`Ring`] with room for at most `N` elements of keys, and for as many of values; see [`OwnedCache`].
 ///
 /// ```
 /// use suanzi::mixer::{KeyValues, OwnedRing};

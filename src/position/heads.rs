@@ -1,7 +1,7 @@
 //! What a rotation reads and writes, in place or from one array into another.
 
 use super::angle::Angle;
-use super::turn::Row;
+use super::source::Row;
 use crate::simd::{Lanes, prefetch};
 
 /// What a rotation reads and writes: one slice, or two of the same length.

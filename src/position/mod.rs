@@ -20,6 +20,7 @@ mod frequencies;
 mod heads;
 mod layout;
 mod rope;
+mod source;
 mod table;
 mod trigonometry;
 mod turn;

@@ -3,7 +3,8 @@
 use super::angle::Angle;
 use super::heads::Heads;
 use super::layout::check_heads;
-use super::turn::{self, OnTheFly};
+use super::source::OnTheFly;
+use super::turn;
 use super::{Frequencies, HeadLayout, PositionEncoding};
 use crate::cpu::dispatch;
 use crate::error::check_len;

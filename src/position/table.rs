@@ -4,7 +4,8 @@ use super::angle::Angle;
 use super::heads::Heads;
 use super::layout::check_heads;
 use super::rope::heads_per_token;
-use super::turn::{self, Inverse, OnTheFly, Row, Source};
+use super::source::{Inverse, OnTheFly, Row, Source};
+use super::turn;
 use super::{HeadLayout, PositionEncoding, Rope, Trigonometry};
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
@@ -139,6 +140,9 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
 
 impl<S: AsRef<[f32]> + AsMut<[f32]>> RopeTable<f32, S> {
     /// Returns the table of [`RopeTable::new`] with sines and cosines by `P`.
+    ///
+    /// The angle is exact modulo a turn and cut to 2^-24 turns, at every position; the error of an entry
+    /// is that of `P`, and 4e-7 more. Costs two multiplications and one call of `P` an entry pair.
     ///
     /// # Errors
     ///

@@ -5,7 +5,8 @@
 /// A table is filled with the crate's own, which are right to 2^-24, unless a type parameter names
 /// another: [`RopeTable::filled_by`](super::RopeTable::filled_by). A feature only adds the choice.
 pub trait Trigonometry {
-    /// Returns sine and cosine of a fraction of a turn within [-1/2, 1/2].
+    /// Returns sine and cosine of a fraction of a turn within [-1/2, 1/2]; it is a multiple of 2^-24 and
+    /// never NaN. What comes back is stored as it is, times the temperature of the encoding.
     fn sin_cos(turn: f32) -> (f32, f32);
 }
 

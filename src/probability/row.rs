@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use crate::scalar::Scalar;
-use crate::simd::stream::{Stream, Strided, Widened, Widening};
+use crate::simd::stream::{Stream, Widened, Widening};
+use crate::simd::strided::Strided;
 use crate::storage::Stored;
 
 /// A row that can be passed over in parts.

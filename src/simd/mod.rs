@@ -14,6 +14,7 @@ pub(crate) mod order;
 #[cfg(feature = "simd")]
 mod pair;
 pub(crate) mod stream;
+pub(crate) mod strided;
 #[cfg(feature = "simd")]
 mod wide;
 

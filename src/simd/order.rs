@@ -33,8 +33,8 @@ pub(crate) enum Body {
 impl Body {
     /// Returns [`GROUP`], as a number that the compiler does not know where the loop is to stay one.
     #[inline(always)]
-    fn group<V: Lanes>(self) -> usize {
-        if self == Self::Light && V::LANES > 1 {
+    fn group(self) -> usize {
+        if self == Self::Light {
             GROUP
         } else {
             core::hint::black_box(GROUP)
@@ -137,7 +137,7 @@ pub(crate) fn max<V: Lanes, S: Stream<V::Element>>(
         }
         return greatest.greatest();
     }
-    let whole = body.group::<V>();
+    let whole = body.group();
     let (groups, tail) = stream.split();
     for group in groups {
         let mut at = 0;
@@ -233,7 +233,7 @@ impl<N: Lanes> Sum<N> {
         if V::LANES == 1 {
             return self.extend_by_one(isa, stream, terms);
         }
-        let whole = body.group::<V>();
+        let whole = body.group();
         let (groups, mut tail) = stream.split();
         let mut done = 0;
         for mut group in groups {
