@@ -48,6 +48,10 @@ pub enum Parameter {
     Scale,
     /// The bound of a soft cap: finite and positive.
     Softcap,
+    /// The order of an entropy: finite and at least one.
+    Alpha,
+    /// What the values of a projection add up to: finite and positive.
+    Radius,
     /// The base of the rotary frequencies: finite and greater than one.
     Base,
     /// The number of rotated elements: positive, even and at most the head dimension.
@@ -92,6 +96,8 @@ impl fmt::Display for Parameter {
         f.write_str(match self {
             Self::Scale => "the scale must be finite",
             Self::Softcap => "the soft cap must be finite and positive",
+            Self::Alpha => "alpha must be finite and at least one",
+            Self::Radius => "the radius must be finite and positive",
             Self::Base => "the base must be finite and greater than one",
             Self::RotaryDim => {
                 "the rotary dimension must be positive, even and at most the head dimension"

@@ -85,7 +85,9 @@ pub use scalar::Scalar;
 #[doc(hidden)]
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
-        use probability::{LogSoftmax, LogSumExp, ProbabilityMap, Rows, Softmax};
+        use probability::{
+            Entmax, LogSoftmax, LogSumExp, Logits, ProbabilityMap, Rows, Softmax, Sparsemax,
+        };
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
         math::sin_cos(cpu, &[], none, &mut [])?;
         math::sin_cos_pi(cpu, &[], none, &mut [])?;
@@ -123,6 +125,8 @@ pub fn compiled_once() -> Result<(), Error> {
         Softmax::default().map_strided(none, rows)?;
         LogSoftmax::default().map(&[][..], none)?;
         LogSoftmax::default().map_in_place(none)?;
+        Sparsemax::default().map_in_place(none)?;
+        Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }
     fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {

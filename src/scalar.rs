@@ -64,6 +64,10 @@ pub(crate) mod sealed {
         fn natural_log(self) -> Self;
         /// Returns a small count as a number; exact below 2^24.
         fn from_count(n: usize) -> Self;
+        /// Returns the number in double precision.
+        fn wide(self) -> f64;
+        /// Returns the number of this type that is nearest to `x`.
+        fn nearest(x: f64) -> Self;
         /// Returns the representation.
         fn bits(self) -> Self::Bits;
         /// Returns the number with this representation.
@@ -103,6 +107,14 @@ macro_rules! compute {
             #[inline(always)]
             fn from_count(n: usize) -> Self {
                 n as Self
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                self.into()
+            }
+            #[inline(always)]
+            fn nearest(x: f64) -> Self {
+                x as Self
             }
             #[inline(always)]
             fn bits(self) -> $bits {

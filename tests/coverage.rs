@@ -149,6 +149,7 @@ fn every_operation_stands_in_the_accuracy_table() {
             let operation = line.starts_with("impl")
                 && [
                     "ProbabilityMap<[T]>",
+                    "RowMap<",
                     "PositionEncoding<",
                     "Density1d<",
                     "CausalMixer<",
@@ -157,7 +158,12 @@ fn every_operation_stands_in_the_accuracy_table() {
                 .iter()
                 .any(|operation| left.ends_with('>') && left.contains(operation));
             let name = word(right);
-            if operation && !rows.contains(&name.to_lowercase()) && !missing.contains(&name) {
+            // The macro that makes them public fills in the name.
+            if operation
+                && !name.is_empty()
+                && !rows.contains(&name.to_lowercase())
+                && !missing.contains(&name)
+            {
                 missing.push(name);
             }
         }

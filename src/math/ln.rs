@@ -32,6 +32,14 @@ pub(crate) fn ln_lanes<V: Lanes>(isa: V::Isa, x: V) -> V {
     edges(isa, x, y)
 }
 
+/// Returns ln(x), for x positive and normal.
+#[inline(always)]
+pub(crate) fn ln_of_normal<V: Lanes>(isa: V::Isa, x: V) -> V {
+    let (m, k) = x.split_exponent();
+    let zero = V::splat(isa, V::Element::ZERO);
+    assemble(isa, k, m - V::splat(isa, V::Element::ONE), zero)
+}
+
 /// Returns ln(1 + x + low), for every x, where |low| is at most an ULP of x.
 #[inline(always)]
 pub(super) fn ln_1p_of_sum<V: Lanes>(isa: V::Isa, x: V, low: V) -> V {

@@ -7,7 +7,7 @@ use crate::math::twofold::{two_product, two_sum};
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
 use crate::simd::stream::Stream;
-use crate::simd::{LANES, Lanes, One, number, order};
+use crate::simd::{Isa, LANES, Lanes, One, number, order};
 
 /// Which elements of a row count, and by how much they are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -175,6 +175,28 @@ impl<'m, T: Scalar> Logits<'m, T> {
     }
 }
 
+impl<T: Scalar> Logits<'_, T> {
+    /// Writes the scores of the row `x`, or of `y` itself, rounded once, to `y`. `start` is where the row
+    /// begins among all.
+    #[inline(always)]
+    pub(super) fn write<S: Isa>(&self, isa: S, start: usize, x: Option<&[T]>, y: &mut [T]) {
+        let logits = self.row(start, y.len());
+        let [infinity, zero] = [T::INFINITY, T::ZERO].map(
+            #[inline(always)]
+            |c| T::Lanes::<S>::splat(isa, c),
+        );
+        order::map::<T::Lanes<S>, _>(
+            isa,
+            (x, y),
+            #[inline(always)]
+            |v, at| {
+                let (score, low) = logits.of(isa, v, at);
+                score + Lanes::select(score.abs().lt(infinity), low, zero)
+            },
+        );
+    }
+}
+
 /// How logits become scores.
 pub(super) trait Score<T: Scalar>: Copy {
     /// Whether scores are exact, so that the second part is zero.
@@ -285,7 +307,6 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Isa, One};
 
     #[test]
     fn a_soft_cap_is_right_to_a_few_units_of_the_score() {

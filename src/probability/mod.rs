@@ -19,20 +19,29 @@
 //! A masked value is never read into a result, not even a NaN. Output NaN is always the positive
 //! quiet NaN without payload.
 
+mod entmax;
 mod log_softmax;
 mod log_sum_exp;
 mod logits;
 mod row;
+mod shape;
 mod softmax;
+mod sparsemax;
+mod threshold;
 mod total;
 
+pub use entmax::Entmax;
 pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;
 pub use logits::{Logits, Mask};
 pub use softmax::Softmax;
+pub use sparsemax::Sparsemax;
 
-use crate::Error;
+use crate::cpu::dispatch;
 use crate::error::check_len;
+use crate::scalar::Scalar;
+use crate::simd::Isa;
+use crate::{Cpu, Error};
 
 /// A map from rows of logits to rows of probabilities or their logarithms.
 ///
@@ -147,6 +156,58 @@ fn rows_mut<T>(x: &mut [T], row: usize) -> impl Iterator<Item = &mut [T]> {
         },
     )
 }
+
+/// A map of scores on the processor, row by row: everything but the softmax itself, whose passes see raw
+/// logits.
+trait RowMap<T: Scalar> {
+    /// Returns what is done to logits before.
+    fn logits(&self) -> &Logits<'_, T>;
+    /// Returns where it is computed.
+    fn executor(&self) -> Cpu;
+    /// Maps the scores `x`, or `y` itself, into `y`.
+    fn map_scores<S: Isa>(&self, isa: S, x: Option<&[T]>, y: &mut [T]);
+
+    /// Maps the row `x`, or the rows of `y`, into `y`.
+    fn run(&self, x: Option<&[T]>, y: &mut [T], row: usize) -> Result<(), Error> {
+        check_rows(y.len(), row)?;
+        self.logits().check(row, y.len())?;
+        dispatch!(self.executor(), isa => self.run_on(isa, x, y, row));
+        Ok(())
+    }
+
+    /// [`Self::run`] on an instruction set.
+    #[inline(always)]
+    fn run_on<S: Isa>(&self, isa: S, x: Option<&[T]>, y: &mut [T], row: usize) {
+        let raw = self.logits().is_raw();
+        for (i, y) in rows_mut(y, row).enumerate() {
+            if !raw {
+                self.logits().write(isa, i * row, x, y);
+            }
+            self.map_scores(isa, x.filter(|_| raw), y);
+        }
+    }
+}
+
+/// Makes [`RowMap`]s public.
+macro_rules! row_maps {
+    ($($map:ident)*) => {$(
+        impl<T: Scalar> ProbabilityMap<[T]> for $map<'_, T> {
+            fn map_in_place(&self, x: &mut [T]) -> Result<(), Error> {
+                self.run(None, x, x.len())
+            }
+
+            fn map(&self, x: &[T], out: &mut [T]) -> Result<(), Error> {
+                check_out(x.len(), out.len())?;
+                self.run(Some(x), out, x.len())
+            }
+
+            fn map_rows(&self, x: &mut [T], row: usize) -> Result<(), Error> {
+                self.run(None, x, row)
+            }
+        }
+    )*};
+}
+row_maps! { Entmax Sparsemax }
 
 /// Checks an output's length.
 const fn check_out(x: usize, out: usize) -> Result<(), Error> {

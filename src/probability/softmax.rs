@@ -134,6 +134,15 @@ impl<T: Scalar> Softmax<'_, T> {
     }
 }
 
+impl<T: Scalar> Softmax<'_, T> {
+    /// Maps the row `x`, or `y` itself, into `y`.
+    #[inline(always)]
+    pub(super) fn map_row<S: Isa>(&self, isa: S, x: Option<&[T]>, y: &mut [T]) {
+        let row = y.len();
+        normalize_rows(isa, &self.logits, x, y, row);
+    }
+}
+
 macro_rules! stored {
     ($($t:ident)*) => {$(
         impl ProbabilityMap<[$t]> for Softmax<'_, f32> {

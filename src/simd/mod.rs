@@ -140,6 +140,8 @@ pub trait Lanes:
     fn or(a: Self::Mask, b: Self::Mask) -> Self::Mask;
     /// Returns whether any lane is set.
     fn any(mask: Self::Mask) -> bool;
+    /// Returns a bit for each lane that is set, that of the first lane lowest.
+    fn bits(mask: Self::Mask) -> u64;
     /// Shifts the representation left by the mantissa's width. For `MAGIC + BIAS + k`, with integer
     /// k in the range of normal exponents, that is 2^k.
     fn exponent_from_magic(self) -> Self;

@@ -155,6 +155,10 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
         mask
     }
     #[inline(always)]
+    fn bits(mask: bool) -> u64 {
+        mask.into()
+    }
+    #[inline(always)]
     fn exponent_from_magic(self) -> Self {
         Self(T::with_bits(self.0.bits() << T::MANTISSA as usize))
     }

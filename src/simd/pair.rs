@@ -145,6 +145,10 @@ impl<V: Lanes> Lanes for Pair<V> {
         V::any(V::or(mask.0, mask.1))
     }
     #[inline(always)]
+    fn bits(mask: Self::Mask) -> u64 {
+        V::bits(mask.0) | V::bits(mask.1) << V::LANES
+    }
+    #[inline(always)]
     fn exponent_from_magic(self) -> Self {
         self.both(V::exponent_from_magic)
     }

@@ -207,6 +207,10 @@ where
         mask.any_true()
     }
     #[inline(always)]
+    fn bits(mask: V::Mask) -> u64 {
+        mask.to_bitmask()
+    }
+    #[inline(always)]
     fn exponent_from_magic(self) -> Self {
         Self::new(V::from_bits(self.0.to_bits() << E::MANTISSA))
     }

@@ -53,6 +53,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "any length",
     },
     Row {
+        operation: "sparsemax",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "ULP",
+        note: "in the support, of 2^-32 at least; exactly zero outside; 0.50 seen",
+    },
+    Row {
+        operation: "entmax of 1.5",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "ULP",
+        note: "in the support, of 2^-32 at least; exactly zero outside; 0.50 seen",
+    },
+    Row {
+        operation: "entmax",
+        f32_bound: 4.0,
+        f64_bound: f64::NAN,
+        unit: "ULP",
+        note: "any other alpha from 1.01 on; in the support; exactly zero outside; 0.50 seen",
+    },
+    Row {
         operation: "attention",
         f32_bound: 4.0,
         f64_bound: 4.0,

@@ -59,6 +59,10 @@ macro_rules! operations {
             log_softmax double SHORT;
             log_sum_exp single ROWS;
             log_sum_exp double SHORT;
+            sparse single ROWS;
+            sparse double SHORT;
+            entmax single ROWS;
+            entmax double SHORT;
             exp single MATH;
             exp double SMALL_MATH;
             exp_m1 single MATH;
@@ -184,7 +188,8 @@ macro_rules! of_type {
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
-                LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
+                Entmax, LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
+                Sparsemax,
             };
             use suanzi::{Error, math};
 

@@ -62,6 +62,32 @@ pub(crate) fn log_sum_exp(o: &mut Operands<T>) -> Result<(), Error> {
         .reduce_rows(first(o.x, rows), row, state)
 }
 
+pub(crate) fn sparse(o: &mut Operands<T>) -> Result<(), Error> {
+    let x = first(o.x, o.n);
+    Sparsemax::default()
+        .on(o.cpu)
+        .map(x, first_mut(o.out, o.n))?;
+    let out = first_mut(o.state, o.n);
+    copy(o.raw, out);
+    Sparsemax::new(Logits::new().masked(Mask::Add(first(o.y, o.n))))
+        .with_radius(o.t)?
+        .on(o.cpu)
+        .map_in_place(out)
+}
+
+pub(crate) fn entmax(o: &mut Operands<T>) -> Result<(), Error> {
+    let logits = Logits::new().scaled(o.t)?;
+    // 3/2, where it has a form of its own, and 5/4.
+    let half = o.t / (o.t + o.t);
+    let out = first_mut(o.out, o.n);
+    Entmax::new(half + half + half, logits)?
+        .on(o.cpu)
+        .map(first(o.x, o.n), out)?;
+    let out = first_mut(o.state, o.n);
+    copy(o.y, out);
+    Entmax::new(o.t, logits)?.on(o.cpu).map_rows(out, o.n)
+}
+
 /// The functions of one argument, over every representation.
 macro_rules! elementwise {
     ($($name:ident $in_place:ident;)*) => {$(

@@ -8,4 +8,5 @@ pub(crate) mod mixer;
 pub(crate) mod nn;
 pub(crate) mod position;
 pub(crate) mod probability;
+pub(crate) mod sparse;
 pub(crate) mod wide;

@@ -1,0 +1,78 @@
+//! Sparsemax and entmax by their definitions, in double-double arithmetic.
+
+use super::wide::Wide;
+
+/// max(0, (alpha - 1) s - tau)^(1 / (alpha - 1)) with sum `radius`, with the room's conventions at the edges.
+///
+/// The threshold comes from bisection in `f64` and two steps of Newton's in double-double.
+pub(crate) fn entmax(scores: &[f64], alpha: f64, radius: f64) -> Vec<Wide> {
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+    let infinite = scores.iter().filter(|&&s| s == f64::INFINITY).count() as f64;
+    if scores.iter().any(|s| s.is_nan()) {
+        return vec![f64::NAN.into(); scores.len()];
+    }
+    if max.is_infinite() {
+        let share = |&s: &f64| {
+            if s == f64::INFINITY {
+                1.0 / infinite
+            } else {
+                0.0
+            }
+        };
+        return scores.iter().map(|s| share(s).into()).collect();
+    }
+    let beta = alpha - 1.0;
+    let z: Vec<Wide> = scores
+        .iter()
+        .map(|&s| {
+            if s == f64::NEG_INFINITY {
+                s.into()
+            } else {
+                (Wide::from(s) - max.into()) * beta.into()
+            }
+        })
+        .collect();
+    let total = |tau: f64| -> f64 {
+        let term = |z: &Wide| (z.high - tau).max(0.0).powf(1.0 / beta);
+        z.iter().map(term).sum::<f64>() - radius
+    };
+    let (mut low, mut high) = (-radius.powf(beta), 0.0);
+    for _ in 0..1100 {
+        let middle = 0.5 * (low + high);
+        if total(middle) > 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let mut tau = Wide::from(low);
+    for _ in 0..3 {
+        let (mut excess, mut slope) = (Wide::from(-radius), 0.0);
+        for &z in z.iter().filter(|z| (**z - tau).high > 0.0) {
+            let u = z - tau;
+            let p = power(u, beta);
+            excess = excess + p;
+            slope += p.high / u.high;
+        }
+        tau = tau + (beta * excess.high / slope).into();
+    }
+    z.iter()
+        .map(|&z| {
+            let u = z - tau;
+            if u.high > 0.0 {
+                power(u, beta)
+            } else {
+                0.0.into()
+            }
+        })
+        .collect()
+}
+
+/// u^(1 / beta).
+fn power(u: Wide, beta: f64) -> Wide {
+    match beta {
+        1.0 => u,
+        0.5 => u * u,
+        _ => u.ln().over(beta.into()).exp(),
+    }
+}

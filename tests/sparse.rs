@@ -1,0 +1,289 @@
+//! The sparse maps against their definitions, on every level.
+
+mod accuracy;
+mod inputs;
+mod reference;
+
+use accuracy::{Ulp, bound32, ulps};
+use inputs::{Number, Random, check, executors, rows};
+use reference::golden;
+use reference::sparse as definition;
+use reference::wide::Wide;
+use suanzi::probability::{Entmax, Logits, Mask, ProbabilityMap, Softmax, Sparsemax};
+use suanzi::{Cpu, Error, Parameter};
+
+/// Lengths about the list of candidates, which is thinned out at 128.
+const LENGTHS: [usize; 22] = [
+    0, 1, 2, 3, 5, 8, 15, 16, 17, 33, 63, 64, 65, 127, 128, 129, 130, 144, 145, 257, 1000, 1500,
+];
+
+/// The probability that units in the last place are counted from.
+const FLOOR: f64 = 1.0 / (1_u64 << 32) as f64;
+
+/// Holds a map to the table on every level, and to the same bits in and out of place.
+fn hold<T: Number>(
+    operation: &str,
+    map: &dyn Fn(Cpu, &[T], &mut [T], bool),
+    x: &[T],
+    want: &[Wide],
+    name: &str,
+) {
+    let mut first: Option<Vec<T>> = None;
+    for cpu in executors() {
+        let context = || format!("{name}, {:?}, fused {}", cpu.level(), cpu.is_fused());
+        let mut out = vec![T::from_f64(7.0); x.len()];
+        map(cpu, x, &mut out, false);
+        check(operation, FLOOR, &out, want, &context);
+        for (got, want) in out.iter().zip(want) {
+            assert!(want.high != 0.0 || got.value() == 0.0, "{}", context());
+        }
+        let bits = |x: &[T]| x.iter().map(|x| x.representation()).collect::<Vec<_>>();
+        let mut in_place = x.to_vec();
+        map(cpu, x, &mut in_place, true);
+        assert_eq!(bits(&in_place), bits(&out), "in place, {}", context());
+        // The general power multiplies and adds in the processor's arithmetic.
+        if !cpu.is_fused() {
+            let first = first.get_or_insert_with(|| out.clone());
+            assert_eq!(bits(first), bits(&out), "other bits: {}", context());
+        }
+    }
+}
+
+/// Applies a map in either way.
+fn apply<T, M: ProbabilityMap<[T]>>(map: &M, x: &[T], out: &mut [T], in_place: bool) {
+    if in_place {
+        map.map_in_place(out).expect("one row");
+    } else {
+        map.map(x, out).expect("lengths agree");
+    }
+}
+
+fn entmax<T: Number>(alpha: f64, x: &[T], name: &str) {
+    let scores: Vec<f64> = x.iter().map(|x| x.value()).collect();
+    let want = definition::entmax(&scores, alpha, 1.0);
+    let of = |alpha: f64| Entmax::new(T::from_f64(alpha), Logits::new()).expect("in its domain");
+    let operation = match alpha {
+        1.0 => "softmax",
+        1.5 => "entmax of 1.5",
+        2.0 => "sparsemax",
+        _ => "entmax",
+    };
+    let map = |cpu, x: &[T], out: &mut [T], in_place| apply(&of(alpha).on(cpu), x, out, in_place);
+    hold(operation, &map, x, &want, &format!("{name}, alpha {alpha}"));
+    if alpha == 2.0 {
+        let map = |cpu, x: &[T], out: &mut [T], in_place| {
+            apply(&Sparsemax::default().on(cpu), x, out, in_place);
+        };
+        hold(operation, &map, x, &want, name);
+    }
+}
+
+#[test]
+fn every_row_is_within_the_table_with_the_same_bits() {
+    for n in LENGTHS {
+        for (name, x) in rows::<f32>(n) {
+            for alpha in [1.5, 2.0] {
+                entmax(alpha, &x, &format!("{name}, {n}"));
+            }
+            if n <= 257 {
+                for alpha in [1.25, 1.75, 3.0] {
+                    entmax(alpha, &x, &format!("{name}, {n}"));
+                }
+            }
+        }
+        for (name, x) in rows::<f64>(n) {
+            for alpha in [1.5, 2.0] {
+                entmax(alpha, &x, &format!("{name}, {n}"));
+            }
+        }
+    }
+}
+
+/// Rows in which most elements are in the support, or come near it.
+#[test]
+fn adversarial_rows_are_as_exact() {
+    for n in [100, 128, 129, 300, 1000] {
+        let decaying: Vec<f32> = (0..n).map(|i| -(i as f32) / n as f32).collect();
+        let ascending: Vec<f32> = (0..n).map(|i| 1e-4 * i as f32).collect();
+        let tied: Vec<f32> = (0..n).map(|i| (i % 3) as f32 * 0.01).collect();
+        for (name, x) in [
+            ("decaying", decaying),
+            ("ascending", ascending),
+            ("tied", tied),
+        ] {
+            for alpha in [1.0625, 1.25, 1.5, 2.0, 2.5, 5.0] {
+                entmax(alpha, &x, &format!("{name}, {n}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn golden_vectors_hold() {
+    for (file, operation) in [
+        ("sparsemax.gv", "sparsemax"),
+        ("entmax15.gv", "entmax of 1.5"),
+        ("entmax_alpha.gv", "entmax"),
+    ] {
+        for case in golden::read(file) {
+            let x = case.get32("x");
+            let alpha = case.get32("alpha").first().copied();
+            let alpha = alpha.unwrap_or(if operation == "sparsemax" { 2.0 } else { 1.5 });
+            let want = case
+                .get("p")
+                .or(case.get("p_at"))
+                .or(case.get("p_limit"))
+                .expect("probabilities");
+            let at: Vec<usize> = case.get("at").map_or((0..x.len()).collect(), |at| {
+                at.iter().map(|&i| i as usize).collect()
+            });
+            assert_eq!(at.len(), want.len(), "{}", case.head);
+            for cpu in executors() {
+                let mut out = vec![7.0; x.len()];
+                let map = Entmax::new(alpha, Logits::new()).expect("in its domain");
+                apply(&map.on(cpu), &x, &mut out, false);
+                for (&at, &want) in at.iter().zip(want) {
+                    let got = out[at];
+                    let error = ulps(got, want, 0.0, FLOOR);
+                    assert!(
+                        error <= bound32(operation) && (want != 0.0 || got == 0.0),
+                        "{}, {cpu:?}: {got:e} for {want:e}",
+                        case.head
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The limits of the family, and its order: a greater alpha has a smaller support.
+#[test]
+fn the_family_is_continuous() {
+    let mut random = Random(3);
+    let x: Vec<f32> = (0..40).map(|_| random.normal() as f32).collect();
+    let of = |alpha: f32| {
+        let mut out = x.clone();
+        let map = Entmax::new(alpha, Logits::new()).expect("in its domain");
+        map.map_in_place(&mut out[..]).expect("one row");
+        out
+    };
+    let mut softmax = x.clone();
+    Softmax::default()
+        .map_in_place(&mut softmax[..])
+        .expect("one row");
+    assert_eq!(of(1.0), softmax);
+    for (near, softmax) in of(1.0 + f32::EPSILON).iter().zip(&softmax) {
+        assert!((near / softmax - 1.0).abs() < 1e-4, "{near} {softmax}");
+    }
+    let support = |alpha| of(alpha).iter().filter(|&&p| p > 0.0).count();
+    let sizes: Vec<usize> = [1.01, 1.2, 1.5, 1.9, 2.0, 2.1, 4.0, 20.0]
+        .map(support)
+        .to_vec();
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+}
+
+/// Equal inputs have equal outputs, greater ones no smaller, and a shift by a power of two changes
+/// nothing where it is exact.
+#[test]
+fn maps_are_monotone_and_shift_invariant() {
+    let mut random = Random(8);
+    for n in [2, 7, 64, 200] {
+        // Multiples of 2^-10, some of them equal.
+        let x: Vec<f32> = (0..n)
+            .map(|_| (random.normal() * 512.0).round() as f32 / 1024.0)
+            .collect();
+        for alpha in [1.25, 1.5, 2.0, 3.0] {
+            let map = Entmax::new(alpha, Logits::new()).expect("in its domain");
+            let of = |shift: f32| {
+                let mut out: Vec<f32> = x.iter().map(|x| x + shift).collect();
+                map.map_in_place(&mut out[..]).expect("one row");
+                out
+            };
+            let p = of(0.0);
+            assert_eq!(p, of(64.0));
+            assert_eq!(p, of(-1024.0));
+            for (a, p) in x.iter().zip(&p) {
+                for (b, q) in x.iter().zip(&of(0.0)) {
+                    assert!(a > b && p >= q || a < b && p <= q || a == b && p == q);
+                }
+            }
+            let sum: f64 = p.iter().map(|&p| f64::from(p)).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+        }
+    }
+}
+
+#[test]
+fn a_radius_scales_the_simplex() {
+    let bound = bound32("sparsemax");
+    let mut random = Random(4);
+    for radius in [1e-3_f32, 0.5, 3.0, 1e4] {
+        for n in [1, 10, 150, 1000] {
+            let x: Vec<f32> = (0..n).map(|_| random.normal() as f32).collect();
+            let scores: Vec<f64> = x.iter().map(|&x| x.into()).collect();
+            let want = definition::entmax(&scores, 2.0, radius.into());
+            for cpu in executors() {
+                let map = Sparsemax::default()
+                    .on(cpu)
+                    .with_radius(radius)
+                    .expect("positive");
+                let mut out = x.clone();
+                map.map_in_place(&mut out[..]).expect("one row");
+                for (&got, want) in out.iter().zip(&want) {
+                    let error = (f64::from(got) - want.high).abs() / f32::ulp(want.high);
+                    assert!(error <= bound, "{radius}, {n}: {got:e} for {:e}", want.high);
+                }
+            }
+        }
+    }
+}
+
+/// Scores are the logits rounded once after scale and mask; a masked value is not read.
+#[test]
+fn logits_are_scaled_and_masked_before() {
+    let keep = [true, true, false, true];
+    let x = [1.0_f32, 0.5, f32::NAN, 0.75];
+    for cpu in executors() {
+        let logits = Logits::new()
+            .scaled(0.5)
+            .expect("finite")
+            .masked(Mask::Keep(&keep));
+        let mut out = [7.0; 4];
+        Sparsemax::new(logits)
+            .on(cpu)
+            .map(&x[..], &mut out[..])
+            .expect("lengths agree");
+        // The scores are 1/2, 1/4 and 3/8, all in the support.
+        let tau = (0.5 + 0.25 + 0.375 - 1.0) / 3.0;
+        for (got, score) in out.iter().zip([0.5, 0.25, tau, 0.375]) {
+            assert!((f64::from(*got) - (score - tau)).abs() <= 6e-8, "{out:?}");
+        }
+        let mut two = [x, x].concat();
+        Sparsemax::new(logits)
+            .on(cpu)
+            .map_rows(&mut two[..], 4)
+            .expect("whole rows");
+        assert_eq!(two, [out, out].concat());
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused() {
+    fn alpha(alpha: f32) -> Option<Error> {
+        Entmax::new(alpha, Logits::new()).err()
+    }
+    for bad in [0.999, 0.0, -1.0, f32::NAN, f32::INFINITY] {
+        assert_eq!(alpha(bad), Some(Error::Domain(Parameter::Alpha)));
+    }
+    for bad in [0.0_f64, -1.0, f64::NAN, f64::INFINITY] {
+        let refused = Sparsemax::default().with_radius(bad).err();
+        assert_eq!(refused, Some(Error::Domain(Parameter::Radius)));
+    }
+    let mut x = [1.0_f32, 2.0, 3.0];
+    let before = x;
+    assert!(Sparsemax::default().map_rows(&mut x[..], 2).is_err());
+    assert!(Sparsemax::default().map(&before[..2], &mut x[..]).is_err());
+    let masked = Logits::new().masked(Mask::Keep(&[true]));
+    assert!(Sparsemax::new(masked).map_in_place(&mut x[..]).is_err());
+    assert_eq!(x, before);
+}
