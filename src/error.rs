@@ -50,6 +50,10 @@ pub enum Parameter {
     Softcap,
     /// The order of an entropy: finite and at least one.
     Alpha,
+    /// A number of elements to keep: positive.
+    TopK,
+    /// A share of the whole probability: within (0, 1], or [0, 1] for min-p.
+    Share,
     /// What the values of a projection add up to: finite and positive.
     Radius,
     /// The base of the rotary frequencies: finite and greater than one.
@@ -97,6 +101,8 @@ impl fmt::Display for Parameter {
             Self::Scale => "the scale must be finite",
             Self::Softcap => "the soft cap must be finite and positive",
             Self::Alpha => "alpha must be finite and at least one",
+            Self::TopK => "at least one element must be kept",
+            Self::Share => "a share must be within (0, 1]",
             Self::Radius => "the radius must be finite and positive",
             Self::Base => "the base must be finite and greater than one",
             Self::RotaryDim => {

@@ -86,7 +86,8 @@ pub use scalar::Scalar;
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{
-            Entmax, LogSoftmax, LogSumExp, Logits, ProbabilityMap, Rows, Softmax, Sparsemax,
+            Entmax, LogSoftmax, LogSumExp, Logits, ProbabilityMap, Rows, Softmax, SparseSoftmax,
+            Sparsemax,
         };
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
         math::sin_cos(cpu, &[], none, &mut [])?;
@@ -126,6 +127,7 @@ pub fn compiled_once() -> Result<(), Error> {
         LogSoftmax::default().map(&[][..], none)?;
         LogSoftmax::default().map_in_place(none)?;
         Sparsemax::default().map_in_place(none)?;
+        SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }

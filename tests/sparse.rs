@@ -7,9 +7,11 @@ mod reference;
 use accuracy::{Ulp, bound32, ulps};
 use inputs::{Number, Random, check, executors, rows};
 use reference::golden;
-use reference::sparse as definition;
 use reference::wide::Wide;
-use suanzi::probability::{Entmax, Logits, Mask, ProbabilityMap, Softmax, Sparsemax};
+use reference::{probability, sparse as definition};
+use suanzi::probability::{
+    Entmax, Logits, Mask, ProbabilityMap, Softmax, SparseSoftmax, Sparsemax, argmax, draw,
+};
 use suanzi::{Cpu, Error, Parameter};
 
 /// Lengths about the list of candidates, which is thinned out at 128.
@@ -286,4 +288,202 @@ fn bad_arguments_are_refused() {
     let masked = Logits::new().masked(Mask::Keep(&[true]));
     assert!(Sparsemax::new(masked).map_in_place(&mut x[..]).is_err());
     assert_eq!(x, before);
+}
+
+/// Whether what is kept does not hang on the last digits: no sum of probabilities comes close to top-p,
+/// and none to min-p.
+fn decided(scores: &[Wide], p: &[f64], top_k: usize, top_p: f64, min_p: f64) -> bool {
+    let near = |by: f64| {
+        definition::kept(scores, p, top_k, top_p * (1.0 + by), min_p)
+            == definition::kept(scores, p, top_k, top_p * (1.0 - by), min_p)
+            && definition::kept(scores, p, top_k, top_p, min_p * (1.0 + by))
+                == definition::kept(scores, p, top_k, top_p, min_p * (1.0 - by))
+    };
+    top_p == 1.0 && min_p == 0.0 || near(1e-5)
+}
+
+fn sparse_softmax<T: Number>(x: &[T], (top_k, top_p, min_p): (usize, f64, f64), name: &str) {
+    let [top_p, min_p] = [top_p, min_p].map(T::from_f64);
+    let scores: Vec<Wide> = x.iter().map(|x| x.value().into()).collect();
+    let whole = probability::softmax(&scores);
+    let p: Vec<f64> = whole.iter().map(|p| p.high).collect();
+    // Top-p tells probabilities apart, not scores.
+    let blurred = top_p.value() < 1.0 && name.contains("subnormal");
+    let edges =
+        blurred || p.iter().any(|p| p.is_nan()) || x.iter().any(|x| x.value() == f64::INFINITY);
+    if edges || !decided(&scores, &p, top_k, top_p.value(), min_p.value()) {
+        return;
+    }
+    let kept = definition::kept(&scores, &p, top_k, top_p.value(), min_p.value());
+    let left: Vec<Wide> = scores
+        .iter()
+        .zip(&kept)
+        .map(|(&s, &kept)| if kept { s } else { f64::NEG_INFINITY.into() })
+        .collect();
+    let want = probability::softmax(&left);
+    let of = |cpu| {
+        let map = SparseSoftmax::new(Logits::new()).on(cpu);
+        map.with_top_k(top_k)
+            .and_then(|map| map.with_top_p(top_p))
+            .and_then(|map| map.with_min_p(min_p))
+            .expect("in their domains")
+    };
+    let map = |cpu, x: &[T], out: &mut [T], in_place| apply(&of(cpu), x, out, in_place);
+    let name = format!("{name}, {top_k}, {top_p:?}, {min_p:?}");
+    hold("sparse softmax", &map, x, &want, &name);
+}
+
+#[test]
+fn the_most_probable_elements_are_kept() {
+    let all = usize::MAX;
+    for n in LENGTHS {
+        for (name, x) in rows::<f32>(n) {
+            let name = format!("{name}, {n}");
+            for k in [1, 2, 40, 64, 65, 127, 200, n.max(2) - 1, n.max(1)] {
+                sparse_softmax(&x, (k, 1.0, 0.0), &name);
+            }
+            for rules in [
+                (all, 0.9, 0.0),
+                (all, 0.3, 0.0),
+                (all, 1.0, 0.05),
+                (50, 0.9, 0.02),
+                (100, 0.7, 0.0),
+            ] {
+                sparse_softmax(&x, rules, &name);
+            }
+        }
+        for (name, x) in rows::<f64>(n) {
+            for rules in [
+                (5, 1.0, 0.0),
+                (70, 1.0, 0.0),
+                (all, 0.8, 0.0),
+                (all, 1.0, 0.1),
+            ] {
+                sparse_softmax(&x, rules, &format!("{name}, {n}"));
+            }
+        }
+    }
+}
+
+/// Rows that fill the list of candidates over and over, and rows of few different values.
+#[test]
+fn of_equal_elements_the_first_are_kept() {
+    for n in [10, 130, 300, 1000] {
+        let ascending: Vec<f32> = (0..n).map(|i| 0.01 * i as f32).collect();
+        let tied: Vec<f32> = (0..n).map(|i| (i * 7 % 3) as f32).collect();
+        let equal = vec![-0.0_f32; n];
+        for (name, x) in [("ascending", ascending), ("tied", tied), ("equal", equal)] {
+            for k in [1, 3, 63, 64, 65, 100] {
+                sparse_softmax(&x, (k, 1.0, 0.0), &format!("{name}, {n}"));
+            }
+        }
+    }
+    // Half of eight equal elements make up exactly half.
+    let mut p = [1.0_f32; 8];
+    let half = SparseSoftmax::new(Logits::new())
+        .with_top_p(0.5)
+        .expect("a share");
+    half.map_in_place(&mut p[..]).expect("one row");
+    assert_eq!(p, [0.25, 0.25, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn golden_top_k_holds() {
+    for case in golden::read("topk_softmax.gv") {
+        let x = case.get32("x");
+        let k = case.get("k").expect("k")[0] as usize;
+        let want = case
+            .get("p")
+            .or(case.get("p_first"))
+            .expect("probabilities");
+        for cpu in executors() {
+            let mut out = x.clone();
+            let map = SparseSoftmax::new(Logits::new())
+                .with_top_k(k)
+                .expect("positive");
+            map.on(cpu).map_in_place(&mut out[..]).expect("one row");
+            for (&got, &want) in out.iter().zip(want) {
+                let error = ulps(got, want, 0.0, 0.0);
+                assert!(
+                    error <= bound32("sparse softmax"),
+                    "{}: {got:e} {want:e}",
+                    case.head
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn infinite_scores_share_among_the_first() {
+    let inf = f32::INFINITY;
+    for cpu in executors() {
+        let mut p = [1.0, inf, inf, 2.0, inf];
+        let map = SparseSoftmax::new(Logits::new())
+            .with_top_k(2)
+            .expect("positive")
+            .on(cpu);
+        map.map_in_place(&mut p[..]).expect("one row");
+        assert_eq!(p, [0.0, 0.5, 0.5, 0.0, 0.0]);
+        let mut p = [1.0, f32::NAN, 3.0];
+        map.map_in_place(&mut p[..]).expect("one row");
+        assert!(p.iter().all(|p| p.is_nan()));
+        let mut p = [-inf; 3];
+        map.map_in_place(&mut p[..]).expect("one row");
+        assert_eq!(p, [0.0; 3]);
+    }
+    let map = SparseSoftmax::<f32>::new(Logits::new());
+    assert_eq!(
+        map.with_top_k(0).err(),
+        Some(Error::Domain(Parameter::TopK))
+    );
+    for bad in [0.0, 1.5, f32::NAN] {
+        assert_eq!(
+            map.with_top_p(bad).err(),
+            Some(Error::Domain(Parameter::Share))
+        );
+    }
+    for bad in [-0.5, 1.5, f32::NAN] {
+        assert_eq!(
+            map.with_min_p(bad).err(),
+            Some(Error::Domain(Parameter::Share))
+        );
+    }
+}
+
+#[test]
+fn a_token_is_drawn_with_its_probability() {
+    let mut random = Random(6);
+    for n in [1, 2, 100, 128, 129, 1000] {
+        // Multiples of 2^-10, so that every sum is exact.
+        let mut p: Vec<f32> = (0..n)
+            .map(|_| (random.unit() * 8.0).floor() as f32 / 1024.0)
+            .collect();
+        p[n / 2] = 0.5;
+        let total: f32 = p.iter().sum();
+        for cpu in executors() {
+            for _ in 0..50 {
+                let uniform = random.unit() as f32;
+                let mut sum = 0.0;
+                let want = p.iter().position(|p| {
+                    sum += p;
+                    sum > uniform * total
+                });
+                assert_eq!(draw(cpu, &p, uniform), want, "{n}, {uniform}, {cpu:?}");
+            }
+            let first = p.iter().position(|&p| p > 0.0);
+            let last = p.iter().rposition(|&p| p > 0.0);
+            assert_eq!(draw(cpu, &p, 0.0), first);
+            assert_eq!(draw(cpu, &p, f32::NAN), first);
+            assert_eq!(draw(cpu, &p, 1.0), last);
+            assert_eq!(draw(cpu, &p, 7.0), last);
+            assert_eq!(argmax(cpu, &p), Some(n / 2));
+        }
+    }
+    let cpu = Cpu::default();
+    assert_eq!(draw(cpu, &[0.0_f64, f64::NAN], 0.5), None);
+    assert_eq!(draw(cpu, &[f64::INFINITY], 0.5), None);
+    assert_eq!(draw::<f64>(cpu, &[], 0.5), None);
+    assert_eq!(argmax::<f64>(cpu, &[]), None);
+    assert_eq!(argmax(cpu, &[f64::NEG_INFINITY; 2]), Some(0));
 }

@@ -40,7 +40,7 @@ use glass::Glass;
 use hash::{Case, Fnv};
 use llama::{Dims, Llama, State, Weights};
 use reference::golden::shared;
-use sampler::Sampler;
+use sampler::{Choice, Sampler};
 use suanzi::mixer::{Frame, QuantizedCache, Ring, cache_len};
 use suanzi::storage::F16;
 use suanzi::{Cpu, Level};
@@ -369,8 +369,13 @@ fn sampled<P: Weights>(
     let dims = model.dims();
     let mut storage = vec![0.0; dims.state_len()];
     let mut state = State::new(dims, &mut storage).unwrap();
-    let mut sampler = Sampler::new(temperature, 0.9, 1, cpu);
-    let mut order = vec![0; dims.vocab];
+    let choice = Choice {
+        temperature,
+        top_k: 0,
+        top_p: 0.9,
+        min_p: 0.0,
+    };
+    let mut sampler = Sampler::new(choice, 1, cpu);
     let mut tokens = vec![0; tokens];
     tokens[0] = BOS;
     let mut calls = 0;
@@ -381,7 +386,6 @@ fn sampled<P: Weights>(
         past,
         &mut state,
         &mut sampler,
-        &mut order,
         &mut tokens,
         1,
         |_, _| calls += 1,

@@ -198,14 +198,8 @@ impl<P: Weights> Teller<'_, P> {
             .tokens
             .map_or(dims.seq_len, |tokens| tokens.saturating_add(1));
         let mut tokens = vec![0; len.min(dims.seq_len)];
-        let mut order = vec![0; dims.vocab];
         let prompt = self.tokenizer.encode(&options.prompt, &mut tokens)?;
-        let mut sampler = Sampler::new(
-            options.temperature,
-            options.top_p,
-            options.seed,
-            options.cpu,
-        );
+        let mut sampler = Sampler::new(options.choice, options.seed, options.cpu);
         let mut state = State::new(dims, &mut self.state)?;
         let mut out = std::io::stdout().lock();
 
@@ -217,7 +211,6 @@ impl<P: Weights> Teller<'_, P> {
             past,
             &mut state,
             &mut sampler,
-            &mut order,
             &mut tokens,
             prompt,
             |previous, token| {
@@ -234,7 +227,7 @@ impl<P: Weights> Teller<'_, P> {
         drop(out);
         if options.stats {
             let state = 4 * self.state.len();
-            let other = 4 * (tokens.len() + order.len()) + 8 * dims.pairs();
+            let other = 4 * tokens.len() + 8 * dims.pairs();
             eprintln!();
             eprintln!(
                 "weights              {:>9} bytes, read in place",
@@ -246,7 +239,7 @@ impl<P: Weights> Teller<'_, P> {
             );
             eprintln!("attention scratch    {:>9} bytes", self.scratch_bytes);
             eprintln!("activations, logits  {state:>9} bytes");
-            eprintln!("tokens, order, rope  {other:>9} bytes");
+            eprintln!("tokens, frequencies  {other:>9} bytes");
             eprintln!("allocations          {allocations:>9} from the first token on");
             eprintln!(
                 "speed                {:>9.0} tokens a second ({} tokens, {:?}{})",

@@ -2,6 +2,8 @@
 
 use suanzi::{Cpu, Level};
 
+use crate::sampler::Choice;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Tells a story, token by token, from memory that is fixed before the first one.
@@ -11,7 +13,9 @@ Tells a story, token by token, from memory that is fixed before the first one.
   --prompt TEXT        how the story begins
   --tokens N           at most N tokens (default: what the model knows)
   --temperature T      0 takes the likeliest token; more is bolder (default 0.7)
+  --top-k K            draws from the K likeliest tokens (default 0: from all)
   --top-p P            draws from the likeliest tokens that add up to P (default 0.9; 1 for all)
+  --min-p P            leaves out tokens below P times the likeliest (default 0)
   --seed N             the same seed tells the same story, on every machine (default 2)
   --memory KIND        where keys and values are kept: cache, f16, int8, window, recompute
   --executor NAME      default, scalar, fused, sse2, sse4.2, avx2, avx512, neon
@@ -41,8 +45,7 @@ pub(crate) enum Kind {
 pub(crate) struct Options {
     pub prompt: String,
     pub tokens: Option<usize>,
-    pub temperature: f32,
-    pub top_p: f32,
+    pub choice: Choice,
     pub seed: u64,
     pub memory: Kind,
     pub cpu: Cpu,
@@ -62,8 +65,12 @@ impl Options {
         let mut options = Self {
             prompt: String::new(),
             tokens: None,
-            temperature: 0.7,
-            top_p: 0.9,
+            choice: Choice {
+                temperature: 0.7,
+                top_k: 0,
+                top_p: 0.9,
+                min_p: 0.0,
+            },
             seed: 2,
             memory: Kind::Cache,
             cpu: Cpu::default(),
@@ -86,9 +93,11 @@ impl Options {
                 "--prompt" => options.prompt = value()?,
                 "--tokens" => options.tokens = Some(number(&name, &value()?)?),
                 "--temperature" => {
-                    options.temperature = in_range(&name, &value()?, 0.0, 100.0)?;
+                    options.choice.temperature = in_range(&name, &value()?, 0.0, 100.0)?;
                 }
-                "--top-p" => options.top_p = in_range(&name, &value()?, 0.0, 1.0)?,
+                "--top-k" => options.choice.top_k = number(&name, &value()?)?,
+                "--top-p" => options.choice.top_p = in_range(&name, &value()?, 0.0, 1.0)?,
+                "--min-p" => options.choice.min_p = in_range(&name, &value()?, 0.0, 1.0)?,
                 "--seed" => options.seed = number(&name, &value()?)?,
                 "--memory" => options.memory = kind(&value()?)?,
                 "--executor" => options.cpu = executor(&value()?)?,

@@ -1,65 +1,63 @@
 //! The choice of the next token.
 
-use suanzi::probability::{Logits, ProbabilityMap, Softmax};
+use suanzi::probability::{Logits, ProbabilityMap, SparseSoftmax, argmax, draw};
 use suanzi::{Cpu, Error};
 
-/// Chooses tokens by their logits: the greatest, or at random.
+/// Which tokens may be drawn, and how boldly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Choice {
+    /// Zero takes the likeliest token.
+    pub(crate) temperature: f32,
+    /// The likeliest tokens that may be drawn; zero for all.
+    pub(crate) top_k: usize,
+    /// What they may add up to, by the last of them; one for all.
+    pub(crate) top_p: f32,
+    /// How unlikely they may be beside the likeliest; zero for any.
+    pub(crate) min_p: f32,
+}
+
+/// Chooses tokens by their logits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampler {
-    temperature: f32,
-    top_p: f32,
+    choice: Choice,
     state: u64,
     cpu: Cpu,
 }
 
 impl Sampler {
-    /// Returns a sampler. At temperature zero it takes the greatest logit, the first of equals; else
-    /// it draws from softmax(logits / temperature), restricted to the fewest tokens whose
-    /// probabilities add up to `top_p` where that is below one.
-    pub(crate) fn new(temperature: f32, top_p: f32, seed: u64, cpu: Cpu) -> Self {
+    /// Returns a sampler.
+    pub(crate) fn new(choice: Choice, seed: u64, cpu: Cpu) -> Self {
         // The generator must not start at zero; neighboring seeds shall not give similar numbers.
         let state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self {
-            temperature,
-            top_p,
-            state,
-            cpu,
-        }
+        Self { choice, state, cpu }
     }
 
-    /// Returns the next token; overwrites the logits. `order` has their length where `top_p` is used.
+    /// Returns the next token; overwrites the logits. Where nothing can be chosen, for NaN, it is the first.
     ///
     /// # Errors
     ///
-    /// Those of the softmax, for a temperature that is not a number.
-    pub(crate) fn choose(&mut self, logits: &mut [f32], order: &mut [u32]) -> Result<u32, Error> {
-        if self.temperature <= 0.0 {
-            return Ok(greatest(logits));
-        }
-        let scaled = Logits::new().scaled(1.0 / self.temperature)?;
-        Softmax::new(scaled).on(self.cpu).map_in_place(logits)?;
-        let at = self.uniform();
-        if self.top_p <= 0.0 || self.top_p >= 1.0 {
-            return Ok(draw((0..).zip(logits.iter().copied()), at));
-        }
-        let probability = |token: u32| logits.get(token as usize).copied().unwrap_or(0.0);
-        for (token, to) in (0..).zip(&mut *order) {
-            *to = token;
-        }
-        order.sort_unstable_by(|&a, &b| probability(b).total_cmp(&probability(a)).then(a.cmp(&b)));
-        let (mut sum, mut count) = (0.0, 0);
-        for &token in &*order {
-            if sum > self.top_p {
-                break;
-            }
-            sum += probability(token);
-            count += 1;
-        }
-        let nucleus = order.iter().take(count);
-        Ok(draw(
-            nucleus.map(|&token| (token, probability(token))),
-            at * sum,
-        ))
+    /// Those of the softmax, for a choice that is out of its domain.
+    pub(crate) fn choose(&mut self, logits: &mut [f32]) -> Result<u32, Error> {
+        let Choice {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+        } = self.choice;
+        let token = if temperature <= 0.0 {
+            argmax(self.cpu, logits)
+        } else {
+            let scaled = Logits::new().scaled(1.0 / temperature)?;
+            SparseSoftmax::new(scaled)
+                .with_top_k(if top_k > 0 { top_k } else { usize::MAX })?
+                .with_top_p(if top_p > 0.0 { top_p } else { 1.0 })?
+                .with_min_p(min_p)?
+                .on(self.cpu)
+                .map_in_place(logits)?;
+            draw(self.cpu, logits, self.uniform())
+        };
+        // A vocabulary fits 32 bits.
+        Ok(token.unwrap_or(0) as u32)
     }
 
     /// Returns a number in [0, 1): xorshift64* (Vigna, 2014, arXiv:1402.6246), its upper 24 bits.
@@ -71,29 +69,4 @@ impl Sampler {
         // 24 bits are exact.
         bits as f32 / 16_777_216.0
     }
-}
-
-/// Returns the index of the greatest, the first of equals; zero if there is none.
-pub(crate) fn greatest(logits: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, &logit) in (0..).zip(logits) {
-        if logit > best.1 {
-            best = (token, logit);
-        }
-    }
-    best.0
-}
-
-/// Returns the token at which the probabilities add up to more than `at`, the last one otherwise.
-fn draw(tokens: impl Iterator<Item = (u32, f32)>, at: f32) -> u32 {
-    let mut sum = 0.0;
-    let mut last = 0;
-    for (token, probability) in tokens {
-        sum += probability;
-        last = token;
-        if sum > at {
-            break;
-        }
-    }
-    last
 }

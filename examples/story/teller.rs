@@ -31,7 +31,6 @@ pub(crate) fn tell<P: Weights>(
     past: &mut Past<'_>,
     state: &mut State<'_>,
     sampler: &mut Sampler,
-    order: &mut [u32],
     tokens: &mut [u32],
     prompt: usize,
     mut each: impl FnMut(u32, u32),
@@ -48,7 +47,7 @@ pub(crate) fn tell<P: Weights>(
             Past::Again(frames, scratch) => model.step_again(before, frames, scratch, state)?,
         }
         if len >= prompt {
-            *next = sampler.choose(state.logits, order)?;
+            *next = sampler.choose(state.logits)?;
             if matches!(*next, BOS | EOS) {
                 break;
             }

@@ -20,14 +20,18 @@
 //! quiet NaN without payload.
 
 mod entmax;
+mod list;
 mod log_softmax;
 mod log_sum_exp;
 mod logits;
 mod row;
+mod select;
 mod shape;
 mod softmax;
+mod sparse_softmax;
 mod sparsemax;
 mod threshold;
+mod token;
 mod total;
 
 pub use entmax::Entmax;
@@ -35,7 +39,9 @@ pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;
 pub use logits::{Logits, Mask};
 pub use softmax::Softmax;
+pub use sparse_softmax::SparseSoftmax;
 pub use sparsemax::Sparsemax;
+pub use token::{argmax, draw};
 
 use crate::cpu::dispatch;
 use crate::error::check_len;
@@ -207,7 +213,7 @@ macro_rules! row_maps {
         }
     )*};
 }
-row_maps! { Entmax Sparsemax }
+row_maps! { Entmax SparseSoftmax Sparsemax }
 
 /// Checks an output's length.
 const fn check_out(x: usize, out: usize) -> Result<(), Error> {

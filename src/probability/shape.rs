@@ -65,7 +65,7 @@ impl<const POWER: usize, T: Scalar> Degree<POWER, T> {
             #[inline(always)]
             |c| T::Lanes::<S>::splat(isa, c),
         );
-        let above = self.above::<S>(isa, max, tau);
+        let above = Self::above::<T::Lanes<S>>(isa, max, tau);
         let mut lanes = [[zero; LANES], [zero; LANES], [zero; LANES], [far; LANES]];
         rows(
             x,
@@ -117,21 +117,16 @@ impl<const POWER: usize, T: Scalar> Degree<POWER, T> {
         ((sum - self.radius) + lost, slope, nearest)
     }
 
-    /// Returns z - tau of scores, with its rounding error, for scores that may be below the support.
+    /// Returns z - tau of scores, with its rounding error; minus infinity where they are.
     #[inline(always)]
-    fn above<S: Isa>(
-        &self,
-        isa: S,
-        max: T,
-        tau: (T, T),
-    ) -> impl Fn(T::Lanes<S>) -> (T::Lanes<S>, T::Lanes<S>) {
+    fn above<V: Lanes<Element = T>>(isa: V::Isa, max: T, tau: (T, T)) -> impl Fn(V) -> (V, V) {
         let [lowest, max, opposite, beta, high, low] =
             [T::NEG_INFINITY, max, -max, Self::BETA, -tau.0, tau.1].map(
                 #[inline(always)]
-                |c| T::Lanes::<S>::splat(isa, c),
+                |c| V::splat(isa, c),
             );
         #[inline(always)]
-        move |v| {
+        move |v: V| {
             // Minus infinity has no rounding error.
             let counts = lowest.lt(v);
             let (t, rest) = two_sum(Lanes::select(counts, v, max), opposite);
@@ -176,8 +171,7 @@ impl<const POWER: usize, T: Scalar> Shape<T> for Degree<POWER, T> {
             } else {
                 (sum - root(isa, sum)) / slope
             };
-            // Beside a NaN, from rounding at the end of the range, there is nowhere to go.
-            if !(step > T::ZERO) {
+            if step.is_nan() || step <= T::ZERO {
                 break;
             }
             tau = tau + step;
@@ -211,7 +205,7 @@ impl<const POWER: usize, T: Scalar> Shape<T> for Degree<POWER, T> {
     #[inline(always)]
     fn write<S: Isa>(&self, isa: S, x: &mut [T], max: T, at: (T, T)) {
         let zero = T::Lanes::<S>::splat(isa, T::ZERO);
-        let above = self.above::<S>(isa, max, at);
+        let above = Self::above::<T::Lanes<S>>(isa, max, at);
         order::map::<T::Lanes<S>, _>(
             isa,
             x,

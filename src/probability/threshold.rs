@@ -16,14 +16,10 @@
 //! Sums run in sixteen lanes that join as a tree, whatever the width of vectors, and the list is in the
 //! order of the row: the bits are the same on every instruction set.
 
+use super::list::{FULL, List};
 use crate::scalar::Scalar;
 use crate::simd::stream::copy;
 use crate::simd::{Isa, LANES, Lanes, order};
-
-/// Elements that the list of candidates is thinned out at.
-const FULL: usize = 128;
-/// Elements of the list: a row of lanes may follow before it is looked at.
-const CAPACITY: usize = FULL + LANES;
 
 /// How probability grows above the threshold.
 pub(super) trait Shape<T: Scalar>: Copy {
@@ -45,7 +41,7 @@ pub(super) trait Shape<T: Scalar>: Copy {
         from: Option<Self::Threshold>,
     ) -> Self::Threshold;
 
-    /// Returns a score that no element of the support lies below.
+    /// Returns a score that every element of the support exceeds.
     fn cut(&self, max: T, at: Self::Threshold) -> T;
 
     /// Replaces scores by probabilities.
@@ -65,30 +61,15 @@ pub(super) fn project<S: Isa, T: Scalar, G: Shape<T>>(
         return share(x, y);
     };
     let mut list = List::new();
-    let found = list.find(isa, shape, scores, max);
+    let found = find(isa, shape, &mut list, scores, max);
     if !found.listed {
         if let Some(x) = x {
             copy(x, y);
         }
         return shape.write(isa, y, max, found.at);
     }
-    y.fill(T::ZERO);
-    let (support, _) = list.scores.split_at_mut(found.len.min(CAPACITY));
-    shape.write(isa, support, max, found.at);
-    for (&p, &place) in support.iter().zip(&list.places) {
-        if let Some(y) = y.get_mut(place as usize) {
-            *y = p;
-        }
-    }
-}
-
-/// Candidates for the support in the order of the row; behind the last as many of minus infinity as fill
-/// a row of lanes.
-pub(super) struct List<T> {
-    scores: [T; CAPACITY],
-    /// Where they stand, in rows of up to 2^32 elements.
-    places: [u32; CAPACITY],
-    len: usize,
+    shape.write(isa, list.scores_mut(), max, found.at);
+    list.scatter(y);
 }
 
 /// The threshold of a row.
@@ -97,121 +78,39 @@ pub(super) struct Found<A> {
     pub(super) at: A,
     /// Whether the list has the support.
     listed: bool,
-    /// The length of the list.
-    len: usize,
 }
 
-impl<T: Scalar> List<T> {
-    /// Returns the list of nothing.
-    #[inline(always)]
-    pub(super) fn new() -> Self {
-        Self {
-            scores: [T::NEG_INFINITY; CAPACITY],
-            places: [0; CAPACITY],
-            len: 0,
-        }
-    }
-
-    /// Finds the threshold of a row with the greatest score `max`.
-    #[inline(always)]
-    pub(super) fn find<S: Isa, G: Shape<T>>(
-        &mut self,
-        isa: S,
-        shape: G,
-        x: &[T],
-        max: T,
-    ) -> Found<G::Threshold> {
-        let mut bound = None;
-        let mut least = below(max, max - shape.reach());
-        for (block, part) in x.chunks(FULL).enumerate() {
-            if !reaches(isa, part, least) {
-                continue;
-            }
-            for (i, row) in part.chunks(LANES).enumerate() {
-                self.collect(isa, row, block * FULL + i * LANES, least);
-                if self.len < FULL {
-                    continue;
-                }
-                let at = solve(isa, shape, self.scores(), self.len, max, bound);
-                (bound, least) = (Some(at), shape.cut(max, at));
-                self.thin(least);
-                if self.len > FULL / 2 {
-                    return Found {
-                        at: solve(isa, shape, x, x.len(), max, bound),
-                        listed: false,
-                        len: 0,
-                    };
-                }
-            }
-        }
-        Found {
-            at: solve(isa, shape, self.scores(), self.len, max, bound),
-            listed: u32::try_from(x.len()).is_ok(),
-            len: self.len,
-        }
-    }
-
-    /// Returns the scores, in whole rows of lanes.
-    #[inline(always)]
-    fn scores(&self) -> &[T] {
-        let len = self.len.next_multiple_of(LANES);
-        self.scores.get(..len).unwrap_or_default()
-    }
-
-    /// Appends the elements of a row of lanes that are not below `least`.
-    #[inline(always)]
-    fn collect<S: Isa>(&mut self, isa: S, row: &[T], place: usize, least: T) {
-        let mut padded = [T::NEG_INFINITY; LANES];
-        let row = <&[T; LANES]>::try_from(row).unwrap_or_else(
-            #[inline(always)]
-            |_| {
-                copy(row, &mut padded);
-                &padded
-            },
-        );
-        let least = T::Lanes::<S>::splat(isa, least);
-        let mut at = 0;
-        while at < LANES {
-            let v = T::Lanes::<S>::load(isa, row.get(at..).unwrap_or_default());
-            let mut bits = T::Lanes::<S>::bits(least.le(v));
-            while bits != 0 {
-                let i = at + bits.trailing_zeros() as usize;
-                if let (Some(&x), Some(to), Some(to_place)) = (
-                    row.get(i),
-                    self.scores.get_mut(self.len),
-                    self.places.get_mut(self.len),
-                ) {
-                    (*to, *to_place) = (x, (place + i) as u32);
-                }
-                self.len += 1;
-                bits &= bits - 1;
-            }
-            at += T::Lanes::<S>::LANES;
-        }
-    }
-
-    /// Removes the elements below `least`.
-    #[inline(always)]
-    fn thin(&mut self, least: T) {
-        let mut kept = 0;
-        for i in 0..CAPACITY {
-            let (Some(&x), Some(&place)) = (self.scores.get(i), self.places.get(i)) else {
-                break;
-            };
-            if let Some(to) = self.scores.get_mut(i) {
-                *to = T::NEG_INFINITY;
-            }
-            if let (true, Some(to), Some(to_place)) = (
-                x >= least,
-                self.scores.get_mut(kept),
-                self.places.get_mut(kept),
-            ) {
-                (*to, *to_place) = (x, place);
-                kept += 1;
-            }
-        }
-        self.len = kept;
-    }
+/// Finds the threshold of a row with the greatest score `max`, and lists the candidates for the support.
+#[inline(always)]
+pub(super) fn find<S: Isa, T: Scalar, G: Shape<T>>(
+    isa: S,
+    shape: G,
+    list: &mut List<T>,
+    x: &[T],
+    max: T,
+) -> Found<G::Threshold> {
+    let mut bound = None;
+    let mut least = below(max, max - shape.reach());
+    let listed = list.fill(
+        isa,
+        x,
+        &mut least,
+        FULL / 2,
+        #[inline(always)]
+        |list, least| {
+            let at = solve(isa, shape, list.rows(), list.len(), max, bound);
+            bound = Some(at);
+            *least = shape.cut(max, at);
+            let least = *least;
+            list.retain(|x| x > least);
+        },
+    );
+    let at = if listed {
+        solve(isa, shape, list.rows(), list.len(), max, bound)
+    } else {
+        solve(isa, shape, x, x.len(), max, bound)
+    };
+    Found { at, listed }
 }
 
 /// [`Shape::solve`] as a function of its own, since it is called from three places.
@@ -230,23 +129,17 @@ fn solve<S: Isa, T: Scalar, G: Shape<T>>(
     )
 }
 
-/// Returns whether an element is not below `least`.
-#[inline(always)]
-fn reaches<S: Isa, T: Scalar>(isa: S, x: &[T], least: T) -> bool {
-    let least = T::Lanes::<S>::splat(isa, least);
-    let lanes = T::Lanes::<S>::LANES;
-    let mut any = least.lt(least);
-    let mut rest = x;
-    while let Some((part, next)) = rest.split_at_checked(lanes) {
-        any = T::Lanes::<S>::or(any, least.le(Lanes::load(isa, part)));
-        rest = next;
-    }
-    T::Lanes::<S>::any(any) || !rest.is_empty()
-}
-
 /// Returns the greatest element, if all are numbers or minus infinity and one is a number.
 #[inline(always)]
 pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T]) -> Option<T> {
+    let (max, nan) = max_and_nan(isa, x);
+    (max.abs() < T::INFINITY && !nan).then_some(max)
+}
+
+/// Returns the greatest element, minus infinity if there is none, and whether one is NaN; the greatest is
+/// then unspecified.
+#[inline(always)]
+pub(super) fn max_and_nan<S: Isa, T: Scalar>(isa: S, x: &[T]) -> (T, bool) {
     let zero = T::Lanes::<S>::splat(isa, T::ZERO);
     let mut nan = zero.lt(zero);
     let max = order::max::<T::Lanes<S>, _>(
@@ -259,7 +152,7 @@ pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T]) -> Option<T> {
             v
         },
     );
-    (max.abs() < T::INFINITY && !T::Lanes::<S>::any(nan)).then_some(max)
+    (max, T::Lanes::<S>::any(nan))
 }
 
 /// Writes the limit of a row without a [`greatest`] score: the infinite scores share the whole,
@@ -286,13 +179,7 @@ pub(super) fn share<T: Scalar>(x: Option<&[T]>, y: &mut [T]) {
 #[inline(always)]
 pub(super) fn below<T: Scalar>(max: T, x: T) -> T {
     let unit = T::TWO / T::INTEGERS_FROM;
-    let least = x - (max.abs() * unit + x.abs() * unit);
-    // Minus infinity is below every threshold.
-    if least < T::min_value() {
-        T::min_value()
-    } else {
-        least
-    }
+    x - (max.abs() * unit + x.abs() * unit)
 }
 
 /// Calls `row` with each sixteen elements of `x`, those beyond the end minus infinity.

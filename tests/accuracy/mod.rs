@@ -74,6 +74,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "any other alpha from 1.01 on; in the support; exactly zero outside; 0.50 seen",
     },
     Row {
+        operation: "sparse softmax",
+        f32_bound: 3.0,
+        f64_bound: 3.0,
+        unit: "ULP",
+        note: "top-k, top-p, min-p; exactly zero outside",
+    },
+    Row {
         operation: "attention",
         f32_bound: 4.0,
         f64_bound: 4.0,

@@ -63,6 +63,8 @@ macro_rules! operations {
             sparse double SHORT;
             entmax single ROWS;
             entmax double SHORT;
+            sparse_softmax single ROWS;
+            sparse_softmax double SHORT;
             exp single MATH;
             exp double SMALL_MATH;
             exp_m1 single MATH;
@@ -189,7 +191,7 @@ macro_rules! of_type {
             };
             use suanzi::probability::{
                 Entmax, LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
-                Sparsemax,
+                SparseSoftmax, Sparsemax, argmax, draw,
             };
             use suanzi::{Error, math};
 

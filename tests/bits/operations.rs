@@ -88,6 +88,28 @@ pub(crate) fn entmax(o: &mut Operands<T>) -> Result<(), Error> {
     Entmax::new(o.t, logits)?.on(o.cpu).map_rows(out, o.n)
 }
 
+pub(crate) fn sparse_softmax(o: &mut Operands<T>) -> Result<(), Error> {
+    let out = first_mut(o.out, o.n);
+    let map = SparseSoftmax::new(Logits::new().scaled(o.t)?).on(o.cpu);
+    map.with_top_k(5)?.map(first(o.x, o.n), out)?;
+    let drawn = draw(o.cpu, out, o.t / (o.t + o.t));
+    let place = argmax(o.cpu, out);
+    let out = first_mut(o.state, o.n);
+    copy(o.x, out);
+    // A share of 2/5.
+    map.with_top_p(o.t / (o.t + o.t) / o.t)?
+        .with_top_k(100)?
+        .with_min_p(o.t / (o.t + o.t) / o.t / o.t / o.t / o.t)?
+        .map_in_place(out)?;
+    // The places are marked, so that they count.
+    for place in [drawn, place].into_iter().flatten() {
+        if let Some(out) = out.get_mut(place) {
+            *out += o.t;
+        }
+    }
+    Ok(())
+}
+
 /// The functions of one argument, over every representation.
 macro_rules! elementwise {
     ($($name:ident $in_place:ident;)*) => {$(

@@ -76,3 +76,29 @@ fn power(u: Wide, beta: f64) -> Wide {
         _ => u.ln().over(beta.into()).exp(),
     }
 }
+
+/// What top-k, then top-p, then min-p keep of scores with these probabilities; of equal ones the first.
+pub(crate) fn kept(scores: &[Wide], p: &[f64], top_k: usize, top_p: f64, min_p: f64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| {
+        (scores[b].high + 0.0)
+            .total_cmp(&(scores[a].high + 0.0))
+            .then(a.cmp(&b))
+    });
+    order.truncate(top_k);
+    let whole: f64 = order.iter().map(|&i| p[i]).sum();
+    let (mut sum, mut count) = (0.0, 0);
+    for &i in &order {
+        if top_p < 1.0 && sum >= top_p * whole {
+            break;
+        }
+        sum += p[i];
+        count += 1;
+    }
+    order.truncate(count);
+    let mut kept = vec![false; p.len()];
+    for &i in &order {
+        kept[i] = p[i] > 0.0 && p[i] >= min_p * p[order[0]];
+    }
+    kept
+}

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use suanzi::Cpu;
 use suanzi::mixer::{Cache, cache_len};
+use suanzi::probability::argmax;
 use suanzi::storage::Stored;
 
 use crate::checkpoint::{Checkpoint, Tensors};
 use crate::llama::{Dims, Llama, State, Weights};
 use crate::memory::{self, Append, Layers};
-use crate::sampler::greatest;
 use crate::teller::Past;
 
 /// The positions whose logits are hashed.
@@ -109,7 +109,7 @@ pub(crate) fn greedy<P: Weights>(
         }
         see(position, state.logits);
         let told = prompt.get(position + 1).copied();
-        tokens.push(told.unwrap_or_else(|| greatest(state.logits)));
+        tokens.push(told.unwrap_or_else(|| argmax(Cpu::default(), state.logits).unwrap() as u32));
     }
     tokens
 }

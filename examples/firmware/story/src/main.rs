@@ -19,8 +19,6 @@ mod hash;
 mod llama;
 #[path = "../../../story/memory.rs"]
 mod memory;
-#[path = "../../../story/sampler.rs"]
-mod sampler;
 #[path = "../../../story/tokenizer.rs"]
 mod tokenizer;
 
@@ -34,10 +32,10 @@ use hash::{Case, Fnv, expected};
 use heapless::String;
 use llama::{Dims, Llama, State, Weights};
 use memory::Layers;
-use sampler::greatest;
 use semihosting::process;
 use static_cell::StaticCell;
 use suanzi::mixer::{Cache, Tokens, cache_len};
+use suanzi::probability::argmax;
 use suanzi::{Cpu, Error};
 use tokenizer::{BOS, EOS, Tokenizer};
 
@@ -179,7 +177,7 @@ fn tell(memory: &mut Memory) -> Result<usize, Fault> {
                 logits.write(x.to_bits().into());
             }
         }
-        let next = greatest(state.logits);
+        let next = argmax(Cpu::default(), state.logits).unwrap_or(0) as u32;
         if matches!(next, BOS | EOS) {
             told = told.or(Some(tokens.len()));
         }
