@@ -50,6 +50,10 @@ pub enum Parameter {
     Softcap,
     /// The order of an entropy: finite and at least one.
     Alpha,
+    /// A score without a probability: finite.
+    Sink,
+    /// The order of a Taylor polynomial: 2, 4, 6 or 8.
+    Order,
     /// A number of elements to keep: positive.
     TopK,
     /// A share of the whole probability: within (0, 1], or [0, 1] for min-p.
@@ -101,6 +105,8 @@ impl fmt::Display for Parameter {
             Self::Scale => "the scale must be finite",
             Self::Softcap => "the soft cap must be finite and positive",
             Self::Alpha => "alpha must be finite and at least one",
+            Self::Sink => "a sink must be finite",
+            Self::Order => "the order must be 2, 4, 6 or 8",
             Self::TopK => "at least one element must be kept",
             Self::Share => "a share must be within (0, 1]",
             Self::Radius => "the radius must be finite and positive",

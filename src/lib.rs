@@ -86,8 +86,8 @@ pub use scalar::Scalar;
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{
-            Entmax, LogSoftmax, LogSumExp, Logits, ProbabilityMap, Rows, Softmax, SparseSoftmax,
-            Sparsemax,
+            CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Normalized, ProbabilityMap, Rows,
+            Softmax, SparseSoftmax, Sparsemax,
         };
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
         math::sin_cos(cpu, &[], none, &mut [])?;
@@ -127,6 +127,9 @@ pub fn compiled_once() -> Result<(), Error> {
         LogSoftmax::default().map(&[][..], none)?;
         LogSoftmax::default().map_in_place(none)?;
         Sparsemax::default().map_in_place(none)?;
+        Normalized::spherical(Logits::new()).vjp(&[], &[], none)?;
+        probability::entmax_vjp(cpu, T::one(), &[], &[], none)?;
+        CrossEntropy::new(Logits::new()).evaluate(&[T::one()], 0, &mut [T::one()])?;
         SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])

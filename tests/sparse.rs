@@ -22,10 +22,13 @@ const LENGTHS: [usize; 22] = [
 /// The probability that units in the last place are counted from.
 const FLOOR: f64 = 1.0 / (1_u64 << 32) as f64;
 
+/// A map on an executor, of a row into another or, if so told, in place.
+type Map<'a, T> = &'a dyn Fn(Cpu, &[T], &mut [T], bool);
+
 /// Holds a map to the table on every level, and to the same bits in and out of place.
 fn hold<T: Number>(
     operation: &str,
-    map: &dyn Fn(Cpu, &[T], &mut [T], bool),
+    map: Map<'_, T>,
     x: &[T],
     want: &[Wide],
     name: &str,

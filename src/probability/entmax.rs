@@ -64,6 +64,13 @@ impl<'m, T: Scalar> Entmax<'m, T> {
     }
 }
 
+impl<T: Scalar> Entmax<'_, T> {
+    /// Returns the order.
+    pub(super) fn alpha(&self) -> T {
+        self.alpha
+    }
+}
+
 impl<T: Scalar> RowMap<T> for Entmax<'_, T> {
     fn logits(&self) -> &Logits<'_, T> {
         &self.logits

@@ -83,11 +83,17 @@ impl<T: Scalar> LogSoftmax<'_, T> {
         self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
             for (i, y) in rows_mut(y, row).enumerate() {
-                let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, i * row, x.unwrap_or(y));
-                subtract(isa, &logits, &sum, x, y);
+                self.map_row(isa, i * row, x, y);
             }
         });
         Ok(())
+    }
+
+    /// Maps the row `x`, or `y` itself, into `y`. `start` is where the row begins among all.
+    #[inline(always)]
+    pub(super) fn map_row<S: Isa>(&self, isa: S, start: usize, x: Option<&[T]>, y: &mut [T]) {
+        let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, start, x.unwrap_or(y));
+        subtract(isa, &logits, &sum, x, y);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The logarithm of a sum of exponentials.
 
+use super::logits::Score;
 use super::total::{infinities, total};
 use super::{Logits, check_rows};
 use crate::cpu::dispatch;
@@ -67,7 +68,7 @@ impl<T: Scalar> LogSumExp<'_, T> {
     ///
     /// [`Error::Length`] if a mask has another length than the row.
     pub fn reduce(&self, x: &[T]) -> Result<T, Error> {
-        let mut out = [T::NEG_INFINITY];
+        let mut out = [Score::<T>::sink(&self.logits)];
         if !x.is_empty() {
             self.reduce_rows(x, x.len(), &mut out)?;
         }
@@ -90,10 +91,7 @@ impl<T: Scalar> LogSumExp<'_, T> {
         dispatch!(self.executor, isa => {
             for (i, (x, out)) in x.chunks_exact(row.max(1)).zip(out).enumerate() {
                 let (logits, sum) = reduce(isa, &self.logits, i * row, x);
-                *out = match logits.origin() {
-                    Some((max, error)) => max + (error + (sum.high + sum.low)),
-                    None => sum.high,
-                };
+                *out = sum.whole(&logits);
             }
         });
         Ok(())
@@ -104,6 +102,17 @@ impl<T: Scalar> LogSumExp<'_, T> {
 pub(super) struct LogSum<T> {
     pub(super) high: T,
     pub(super) low: T,
+}
+
+impl<T: Scalar> LogSum<T> {
+    /// Returns the log-sum-exp, of scores that may be relative to an origin.
+    #[inline(always)]
+    pub(super) fn whole(&self, logits: &Logits<'_, T>) -> T {
+        match logits.origin() {
+            Some((max, error)) => max + (error + (self.high + self.low)),
+            None => self.high,
+        }
+    }
 }
 
 /// Reduces a row.

@@ -19,6 +19,53 @@ pub enum Mask<'m, T> {
     Keep(&'m [bool]),
     /// Added to the logits; minus infinity removes an element, whatever its value.
     Add(&'m [T]),
+    /// Attention with linear biases: element j is lowered by `slope` |`position` - j| (Press, Smith and Lewis,
+    /// 2021, arXiv:2108.12409); [`alibi_slope`] has the slope of a head.
+    Distance {
+        /// What a step away costs: finite.
+        slope: T,
+        /// The place of the query among the elements.
+        position: usize,
+    },
+    /// The element `target` is lowered by `margin`: the additive margin softmax (Wang et al., 2018,
+    /// arXiv:1801.05599), where it makes the right class harder to prefer.
+    Margin {
+        /// The place of the right class; beyond the row nothing is lowered.
+        target: usize,
+        /// By how much, in units of scores: finite.
+        margin: T,
+    },
+}
+
+/// Returns the slope of the query head `head` of `heads` for [`Mask::Distance`].
+///
+/// With n = 2^floor(log2 heads), the first n heads have 2^(-8 (head + 1) / n) and the others
+/// 2^(-4 (2 (head - n) + 1) / n), as Press, Smith and Lewis (2021, arXiv:2108.12409) chose. Within 1 ULP, through
+/// libm.
+///
+/// # Errors
+///
+/// [`Parameter::Heads`] if `head` is not below `heads`.
+///
+/// ```
+/// use suanzi::probability::alibi_slope;
+///
+/// assert_eq!(alibi_slope(0, 8), Ok(0.5_f32));
+/// assert_eq!(alibi_slope(7, 8), Ok(0.00390625_f32));
+/// ```
+pub fn alibi_slope<T: Scalar>(head: usize, heads: usize) -> Result<T, Error> {
+    if head >= heads {
+        return Err(Error::Domain(Parameter::Heads));
+    }
+    let whole = 1_usize << heads.ilog2();
+    let (numerator, step) = if head < whole {
+        (head + 1, 8.0)
+    } else {
+        (2 * (head - whole) + 1, 4.0)
+    };
+    // Both counts are exact.
+    let exponent = step * numerator as f64 / whole as f64;
+    Ok(T::nearest(libm::exp2(-exponent)))
 }
 
 impl<T> Mask<'_, T> {
@@ -26,7 +73,7 @@ impl<T> Mask<'_, T> {
     #[must_use]
     pub const fn len(&self) -> Option<usize> {
         match self {
-            Self::None => None,
+            Self::None | Self::Distance { .. } | Self::Margin { .. } => None,
             Self::Keep(keep) => Some(keep.len()),
             Self::Add(add) => Some(add.len()),
         }
@@ -63,6 +110,8 @@ pub struct Logits<'m, T> {
     origin: Option<(T, T)>,
     softcap: Option<T>,
     mask: Mask<'m, T>,
+    /// A score that counts in the sum and has no probability of its own.
+    sink: Option<T>,
 }
 
 impl<T: Scalar> Default for Logits<'_, T> {
@@ -81,6 +130,7 @@ impl<'m, T: Scalar> Logits<'m, T> {
             origin: None,
             softcap: None,
             mask: Mask::None,
+            sink: None,
         }
     }
 
@@ -120,6 +170,40 @@ impl<'m, T: Scalar> Logits<'m, T> {
         Self { mask, ..self }
     }
 
+    /// Adds a score that counts in the sum and has no probability of its own: the attention sink (Xiao et
+    /// al., 2023, arXiv:2309.17453, as a learned logit of each head). Zero makes the off-by-one softmax,
+    /// exp(s_i) / (1 + sum_j exp(s_j)). Scale, cap and mask do not touch it. Softmax, log-softmax and logsumexp
+    /// have it; the other maps answer [`Error::Unsupported`].
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter::Sink`] if `sink` is not finite.
+    ///
+    /// ```
+    /// use suanzi::probability::{Logits, ProbabilityMap, Softmax};
+    ///
+    /// let mut p = [0.0_f32, 0.0, f32::NEG_INFINITY];
+    /// Softmax::new(Logits::new().with_sink(0.0)?).map_in_place(&mut p[..2])?;
+    /// assert_eq!(p[..2], [0.33333334, 0.33333334]);
+    /// # Ok::<(), suanzi::Error>(())
+    /// ```
+    #[inline]
+    pub fn with_sink(self, sink: T) -> Result<Self, Error> {
+        if !(sink > T::NEG_INFINITY && sink < T::INFINITY) {
+            return Err(Error::Domain(Parameter::Sink));
+        }
+        Ok(Self {
+            sink: Some(sink),
+            ..self
+        })
+    }
+
+    /// Returns whether there is a sink.
+    #[inline]
+    pub(super) fn has_sink(&self) -> bool {
+        self.sink.is_some()
+    }
+
     /// Returns whether a score is the logit itself.
     #[inline]
     pub(crate) fn is_raw(&self) -> bool {
@@ -127,6 +211,7 @@ impl<'m, T: Scalar> Logits<'m, T> {
             && self.softcap.is_none()
             && matches!(self.mask, Mask::None)
             && self.origin.is_none()
+            && self.sink.is_none()
     }
 
     /// Checks that the mask fits rows of `row` elements, `total` in all.
@@ -167,9 +252,9 @@ impl<'m, T: Scalar> Logits<'m, T> {
             }
         }
         let mask = match self.mask {
-            Mask::None => Mask::None,
             Mask::Keep(keep) => Mask::Keep(part(keep, at, row)),
             Mask::Add(add) => Mask::Add(part(add, at, row)),
+            mask => mask,
         };
         Self { mask, ..*self }
     }
@@ -181,19 +266,23 @@ impl<T: Scalar> Logits<'_, T> {
     #[inline(always)]
     pub(super) fn write<S: Isa>(&self, isa: S, start: usize, x: Option<&[T]>, y: &mut [T]) {
         let logits = self.row(start, y.len());
-        let [infinity, zero] = [T::INFINITY, T::ZERO].map(
-            #[inline(always)]
-            |c| T::Lanes::<S>::splat(isa, c),
-        );
         order::map::<T::Lanes<S>, _>(
             isa,
             (x, y),
             #[inline(always)]
-            |v, at| {
-                let (score, low) = logits.of(isa, v, at);
-                score + Lanes::select(score.abs().lt(infinity), low, zero)
-            },
+            |v, at| logits.score(isa, v, at),
         );
+    }
+
+    /// Returns the scores of the elements from `at` on, rounded once.
+    #[inline(always)]
+    pub(super) fn score<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> V {
+        let (score, low) = self.of(isa, v, at);
+        let [infinity, zero] = [T::INFINITY, T::ZERO].map(
+            #[inline(always)]
+            |c| V::splat(isa, c),
+        );
+        score + V::select(score.abs().lt(infinity), low, zero)
     }
 }
 
@@ -208,6 +297,11 @@ pub(super) trait Score<T: Scalar>: Copy {
     fn of<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> (V, V);
     /// Returns the scores less their greatest and its rounding error.
     fn less(self, max: T, low: T) -> Self;
+    /// Returns the score that counts beside those of the row, minus infinity if there is none.
+    #[inline(always)]
+    fn sink(&self) -> T {
+        T::NEG_INFINITY
+    }
 }
 
 /// Returns the scores, and their greatest, near enough to zero that rounding errors of scores are
@@ -218,7 +312,10 @@ pub(super) fn near<T: Scalar, L: Score<T>>(score: L, max: T, x: impl Stream<T>) 
     if L::EXACT || max < far && max > -far {
         return (score, max);
     }
-    (score.less(max, error_of_greatest(score, max, x)), T::ZERO)
+    let error = error_of_greatest(score, max, x);
+    // A sink has none.
+    let error = if error.is_finite() { error } else { T::ZERO };
+    (score.less(max, error), T::ZERO)
 }
 
 /// Returns the greatest rounding error among the scores that are `max`.
@@ -283,6 +380,23 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
                 score = V::select(bias.eq(lowest), bias, sum);
                 low = low + error;
             }
+            Mask::Distance { slope, position } => {
+                let mut steps = [T::ZERO; LANES];
+                for (i, step) in steps.iter_mut().enumerate() {
+                    *step = T::from_count(position.abs_diff(at + i));
+                }
+                let (bias, rest) = two_product(V::load(isa, &steps), V::splat(isa, slope));
+                let (sum, error) = two_sum(score, -bias);
+                (score, low) = (sum, low + (error - rest));
+            }
+            Mask::Margin { target, margin } => {
+                let mut bias = [T::ZERO; LANES];
+                if let Some(bias) = target.checked_sub(at).and_then(|at| bias.get_mut(at)) {
+                    *bias = margin;
+                }
+                let (sum, error) = two_sum(score, -V::load(isa, &bias));
+                (score, low) = (sum, low + error);
+            }
         }
         if let Some((max, error)) = self.origin {
             let [max, error] = [max, error].map(
@@ -300,6 +414,14 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
         Self {
             origin: Some((max, low)),
             ..self
+        }
+    }
+    #[inline(always)]
+    fn sink(&self) -> T {
+        match (self.sink, self.origin) {
+            (None, _) => T::NEG_INFINITY,
+            (Some(sink), None) => sink,
+            (Some(sink), Some((max, low))) => (sink - max) - low,
         }
     }
 }

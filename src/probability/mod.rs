@@ -20,10 +20,13 @@
 //! quiet NaN without payload.
 
 mod entmax;
+mod gradient;
 mod list;
 mod log_softmax;
 mod log_sum_exp;
 mod logits;
+mod loss;
+mod normalized;
 mod row;
 mod select;
 mod shape;
@@ -35,9 +38,12 @@ mod token;
 mod total;
 
 pub use entmax::Entmax;
+pub use gradient::{entmax_alpha_gradient, entmax_vjp, log_softmax_vjp};
 pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;
-pub use logits::{Logits, Mask};
+pub use logits::{Logits, Mask, alibi_slope};
+pub use loss::{CrossEntropy, Loss};
+pub use normalized::Normalized;
 pub use softmax::Softmax;
 pub use sparse_softmax::SparseSoftmax;
 pub use sparsemax::Sparsemax;
@@ -177,6 +183,9 @@ trait RowMap<T: Scalar> {
     fn run(&self, x: Option<&[T]>, y: &mut [T], row: usize) -> Result<(), Error> {
         check_rows(y.len(), row)?;
         self.logits().check(row, y.len())?;
+        if self.logits().has_sink() {
+            return Err(Error::Unsupported);
+        }
         dispatch!(self.executor(), isa => self.run_on(isa, x, y, row));
         Ok(())
     }
@@ -213,7 +222,7 @@ macro_rules! row_maps {
         }
     )*};
 }
-row_maps! { Entmax SparseSoftmax Sparsemax }
+row_maps! { Entmax Normalized SparseSoftmax Sparsemax }
 
 /// Checks an output's length.
 const fn check_out(x: usize, out: usize) -> Result<(), Error> {

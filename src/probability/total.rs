@@ -166,6 +166,9 @@ where
         #[inline(always)]
         || {
             let logits = logits.row(start, row.len());
+            if logits.has_sink() {
+                return rest::<T::Lanes<S>, _, _>(isa, logits, row, Part::NOTHING);
+            }
             let anchor = logits.anchor(row.first());
             match anchored::<T::Lanes<S>, _, _>(isa, logits, anchor, row) {
                 Ok(total) => Some(total),
@@ -255,6 +258,11 @@ where
         #[inline(always)]
         |v, at| score.of(isa, v, at).0,
     );
+    let max = if score.sink() > max {
+        score.sink()
+    } else {
+        max
+    };
     let finite = max > V::Element::NEG_INFINITY && max < V::Element::INFINITY;
     let (score, max) = if finite {
         near(score, max, row.stream(done..len))
@@ -298,11 +306,17 @@ where
     }
     let terms = Terms::<_, _, false>::new(isa, score, exp, !at_once);
     let _ = sum.extend(isa, L::BODY, row.stream(done..len), terms);
+    let mut sum = sum.total();
+    if score.sink() > V::Element::NEG_INFINITY {
+        let exp = ScaledExp::with(One, exp.center, exp.exponent);
+        let sink = <V::Element as Compute>::Lanes::<One>::splat(One, score.sink() - exp.center);
+        sum = sum + number::<V::Element>(exp.of(One, sink));
+    }
     Some(Total {
         score,
         center: exp.center,
         exponent: exp.exponent,
-        sum: sum.total(),
+        sum,
     })
 }
 

@@ -65,6 +65,14 @@ macro_rules! operations {
             entmax double SHORT;
             sparse_softmax single ROWS;
             sparse_softmax double SHORT;
+            normalized single SHORT;
+            normalized double SHORT;
+            biased single SHORT;
+            biased double SHORT;
+            gradients single SHORT;
+            gradients double SHORT;
+            losses single CLASSES;
+            losses double CLASSES;
             exp single MATH;
             exp double SMALL_MATH;
             exp_m1 single MATH;
@@ -146,6 +154,8 @@ macro_rules! primitives {
 const ROWS: &[(usize, usize)] = &[(0, 33), (1000, 1000), (4096, 4096), (SINGLES, SINGLES)];
 /// The same where arithmetic is slow.
 const SHORT: &[(usize, usize)] = &[(0, 33), (1000, 1000)];
+/// Numbers of classes.
+const CLASSES: &[(usize, usize)] = &[(1, 33), (1000, 1000)];
 /// Lengths of columns.
 const COLUMNS: &[(usize, usize)] = &[(1, 33), (300, 300)];
 
@@ -190,8 +200,9 @@ macro_rules! of_type {
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
-                Entmax, LogSoftmax, LogSumExp, Logits, Mask, ProbabilityMap, Rows, Softmax,
-                SparseSoftmax, Sparsemax, argmax, draw,
+                CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Mask, Normalized,
+                ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax, alibi_slope, argmax, draw,
+                entmax_alpha_gradient, entmax_vjp, log_softmax_vjp,
             };
             use suanzi::{Error, math};
 

@@ -110,6 +110,61 @@ pub(crate) fn sparse_softmax(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
+pub(crate) fn normalized(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.x, o.n), first(o.y, o.n));
+    Normalized::taylor(4, Logits::new())?
+        .on(o.cpu)
+        .map(x, first_mut(o.out, o.n))?;
+    let out = first_mut(o.state, o.n);
+    let scaled = Logits::new().scaled(o.t)?;
+    Normalized::spherical(scaled).on(o.cpu).map(x, out)?;
+    Normalized::softplus(scaled).on(o.cpu).map_rows(out, o.n)?;
+    Normalized::sigmoid(scaled).on(o.cpu).vjp(x, dp, out)
+}
+
+pub(crate) fn biased(o: &mut Operands<T>) -> Result<(), Error> {
+    let out = first_mut(o.out, o.n);
+    let slope = alibi_slope(o.n, o.n.saturating_add(3))?;
+    let mask = Mask::Distance {
+        slope,
+        position: o.n / 2,
+    };
+    let logits = Logits::new().scaled(o.t)?.masked(mask).with_sink(o.t)?;
+    Softmax::new(logits).on(o.cpu).map(first(o.x, o.n), out)
+}
+
+pub(crate) fn gradients(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.x, o.n), first(o.y, o.n));
+    let out = first_mut(o.out, o.n);
+    let (p, rest) = o.state.split_at_mut_checked(o.n).unwrap_or_default();
+    Entmax::new(o.t, Logits::new())?.on(o.cpu).map(x, p)?;
+    entmax_vjp(o.cpu, o.t, p, dp, out)?;
+    let slope = entmax_alpha_gradient(o.cpu, o.t, p, dp)?;
+    copy(&[slope], rest);
+    LogSoftmax::default().on(o.cpu).map_in_place(p)?;
+    log_softmax_vjp(o.cpu, p, out, first_mut(rest, o.n))
+}
+
+pub(crate) fn losses(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, target) = (first(o.x, o.n), o.n / 3);
+    let margin = Logits::new().masked(Mask::Margin {
+        target,
+        margin: o.t,
+    });
+    let share = o.t / (o.t + o.t);
+    let entropy = CrossEntropy::new(margin)
+        .with_smoothing(share)?
+        .with_z_loss(share)?
+        .on(o.cpu)
+        .evaluate(x, target, first_mut(o.out, o.n))?;
+    let (out, rest) = o.state.split_at_mut_checked(o.n).unwrap_or_default();
+    let top = SparseSoftmax::new(Logits::new()).with_top_k(3)?.on(o.cpu);
+    let top = top.loss(x, target, out)?;
+    let young = Entmax::new(o.t, margin)?.on(o.cpu).loss(x, target, out)?;
+    copy(&[entropy.value, top.value, young.value], rest);
+    Ok(())
+}
+
 /// The functions of one argument, over every representation.
 macro_rules! elementwise {
     ($($name:ident $in_place:ident;)*) => {$(

@@ -50,6 +50,13 @@ impl Case {
         self.inputs.iter().find(|t| t.name == name)
     }
 
+    /// Returns the attribute axis, the last one if it is not set.
+    pub(crate) fn axis(&self) -> i64 {
+        after(&self.attributes, "\"axis\":")
+            .and_then(|s| s.split([',', '}']).next())
+            .map_or(-1, |s| s.trim().parse().expect("an axis"))
+    }
+
     /// Returns an integer attribute, zero if it is not set.
     pub(crate) fn integer(&self, name: &str) -> usize {
         after(&self.attributes, &format!("\"{name}\":"))
