@@ -26,13 +26,7 @@ const FLOOR: f64 = 1.0 / (1_u64 << 32) as f64;
 type Map<'a, T> = &'a dyn Fn(Cpu, &[T], &mut [T], bool);
 
 /// Holds a map to the table on every level, and to the same bits in and out of place.
-fn hold<T: Number>(
-    operation: &str,
-    map: Map<'_, T>,
-    x: &[T],
-    want: &[Wide],
-    name: &str,
-) {
+fn hold<T: Number>(operation: &str, map: Map<'_, T>, x: &[T], want: &[Wide], name: &str) {
     let mut first: Option<Vec<T>> = None;
     for cpu in executors() {
         let context = || format!("{name}, {:?}, fused {}", cpu.level(), cpu.is_fused());

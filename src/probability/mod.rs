@@ -21,6 +21,7 @@
 
 mod entmax;
 mod gradient;
+mod integer;
 mod list;
 mod log_softmax;
 mod log_sum_exp;
@@ -39,6 +40,7 @@ mod total;
 
 pub use entmax::Entmax;
 pub use gradient::{entmax_alpha_gradient, entmax_vjp, log_softmax_vjp};
+pub use integer::{ByteSoftmax, WordSoftmax};
 pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;
 pub use logits::{Logits, Mask, alibi_slope};

@@ -73,6 +73,7 @@ macro_rules! operations {
             gradients double SHORT;
             losses single CLASSES;
             losses double CLASSES;
+            integers single HEADS;
             exp single MATH;
             exp double SMALL_MATH;
             exp_m1 single MATH;
@@ -142,6 +143,8 @@ macro_rules! primitives {
             softmax_of_scores single FEW;
             log_softmax single FEW;
             log_sum_exp single FEW;
+            sparse single FEW;
+            integers single FEW;
             rope single HEADS;
             rope_table single HEADS;
             attention single FEW_TOKENS;
@@ -200,9 +203,9 @@ macro_rules! of_type {
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
-                CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Mask, Normalized,
-                ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax, alibi_slope, argmax, draw,
-                entmax_alpha_gradient, entmax_vjp, log_softmax_vjp,
+                ByteSoftmax, CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Mask, Normalized,
+                ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax, WordSoftmax, alibi_slope,
+                argmax, draw, entmax_alpha_gradient, entmax_vjp, log_softmax_vjp,
             };
             use suanzi::{Error, math};
 

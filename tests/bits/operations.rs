@@ -165,6 +165,29 @@ pub(crate) fn losses(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Softmax of eight and sixteen bits, of as many integers as fit the stack.
+pub(crate) fn integers(o: &mut Operands<T>) -> Result<(), Error> {
+    let (mut bytes, mut words) = ([0_i8; 64], [0_i16; 64]);
+    let mut state = o.n as u32;
+    for (byte, word) in bytes.iter_mut().zip(&mut words) {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (*byte, *word) = ((state >> 24) as i8, (state >> 16) as i16);
+    }
+    let (byte, word) = (
+        ByteSoftmax::of_scale(0.07)?,
+        WordSoftmax::of_scale(0.000_3)?,
+    );
+    byte.map_rows(first_mut(&mut bytes, o.n), o.n)?;
+    word.map_in_place(first_mut(&mut words, o.n))?;
+    ByteSoftmax::new(1_077_952_640, 19, -3968)?.map_in_place(&mut bytes[50..])?;
+    WordSoftmax::new(1 << 30, -2)?.map_in_place(&mut words[50..])?;
+    let numbers = bytes.iter().map(|&b| i16::from(b)).chain(words);
+    for (out, number) in o.out.iter_mut().zip(numbers) {
+        *out = T::from(number);
+    }
+    Ok(())
+}
+
 /// The functions of one argument, over every representation.
 macro_rules! elementwise {
     ($($name:ident $in_place:ident;)*) => {$(
