@@ -53,46 +53,59 @@ impl<T: Scalar> List<T> {
         self.scores.get_mut(..self.len).unwrap_or_default()
     }
 
-    /// Lists the elements of `x` that exceed `least`. Whenever the list is full `thin` takes elements away
-    /// and may raise `least`. Returns false, with a part of the elements, if it leaves more than `most`.
+    /// Lists the elements of `x` that matter, in one pass, and finds the greatest; none if an element is NaN or
+    /// plus infinity, or all are minus infinity.
+    ///
+    /// `least` tells, from the greatest so far and the last answer, what an element must exceed. Whenever the list is
+    /// full `thin` takes elements away, and may raise the answer. If it leaves more than `most`, only the
+    /// greatest is looked for from there on.
     #[inline(always)]
     pub(super) fn fill<S: Isa>(
         &mut self,
         isa: S,
         x: &[T],
-        least: &mut T,
         most: usize,
-        mut thin: impl FnMut(&mut Self, &mut T),
-    ) -> bool {
+        mut least: impl FnMut(T, T) -> T,
+        mut thin: impl FnMut(&mut Self, T, T) -> T,
+    ) -> Option<Filled<T>> {
+        let mut filled = Filled {
+            max: T::NEG_INFINITY,
+            least: T::NEG_INFINITY,
+            listed: u32::try_from(x.len()).is_ok(),
+        };
         for (block, part) in x.chunks(FULL).enumerate() {
-            if !exceeds(isa, part, *least) {
+            let Some(top) = peek(isa, part, filled.least)? else {
+                continue;
+            };
+            if top > filled.max {
+                filled.max = top;
+                filled.least = least(top, filled.least);
+            }
+            if !filled.listed {
                 continue;
             }
-            for (i, row) in part.chunks(LANES).enumerate() {
-                self.collect(isa, row, block * FULL + i * LANES, *least);
-                if self.len < FULL {
-                    continue;
-                }
-                thin(self, least);
-                if self.len > most {
-                    return false;
-                }
-            }
+            let mut place = block * FULL;
+            rows(
+                part,
+                #[inline(always)]
+                |row| {
+                    if filled.listed {
+                        self.collect(isa, row, place, filled.least);
+                        place += LANES;
+                        if self.len >= FULL {
+                            filled.least = thin(self, filled.max, filled.least);
+                            filled.listed = self.len <= most;
+                        }
+                    }
+                },
+            );
         }
-        u32::try_from(x.len()).is_ok()
+        (filled.max > T::NEG_INFINITY).then_some(filled)
     }
 
     /// Appends the elements of a row of lanes that exceed `least`.
     #[inline(always)]
-    fn collect<S: Isa>(&mut self, isa: S, row: &[T], place: usize, least: T) {
-        let mut padded = [T::NEG_INFINITY; LANES];
-        let row = <&[T; LANES]>::try_from(row).unwrap_or_else(
-            #[inline(always)]
-            |_| {
-                copy(row, &mut padded);
-                &padded
-            },
-        );
+    fn collect<S: Isa>(&mut self, isa: S, row: &[T; LANES], place: usize, least: T) {
         let least = T::Lanes::<S>::splat(isa, least);
         let mut at = 0;
         while at < LANES {
@@ -148,16 +161,54 @@ impl<T: Scalar> List<T> {
     }
 }
 
-/// Returns whether an element exceeds `least`; true for a tail that is no whole vector.
+/// What a list was filled with.
+pub(super) struct Filled<T> {
+    /// The greatest element.
+    pub(super) max: T,
+    /// What elements must exceed to matter.
+    pub(super) least: T,
+    /// Whether all elements that matter are in the list, some others perhaps too.
+    pub(super) listed: bool,
+}
+
+/// Returns the greatest element, if one exceeds `least`; nothing at all if one is NaN or plus infinity.
 #[inline(always)]
-fn exceeds<S: Isa, T: Scalar>(isa: S, x: &[T], least: T) -> bool {
-    let least = T::Lanes::<S>::splat(isa, least);
-    let lanes = T::Lanes::<S>::LANES;
-    let mut any = least.lt(least);
-    let mut rest = x;
-    while let Some((part, next)) = rest.split_at_checked(lanes) {
-        any = T::Lanes::<S>::or(any, least.lt(Lanes::load(isa, part)));
-        rest = next;
+fn peek<S: Isa, T: Scalar>(isa: S, x: &[T], least: T) -> Option<Option<T>> {
+    let [lowest, least, infinity] = [T::NEG_INFINITY, least, T::INFINITY].map(
+        #[inline(always)]
+        |c| T::Lanes::<S>::splat(isa, c),
+    );
+    let (mut max, mut nan) = (lowest, least.lt(least));
+    rows(
+        x,
+        #[inline(always)]
+        |row| {
+            let mut at = 0;
+            while at < LANES {
+                let v = T::Lanes::<S>::load(isa, row.get(at..).unwrap_or_default());
+                max = v.max(max);
+                nan = T::Lanes::<S>::or(nan, v.is_nan());
+                at += T::Lanes::<S>::LANES;
+            }
+        },
+    );
+    if T::Lanes::<S>::any(T::Lanes::<S>::or(nan, max.eq(infinity))) {
+        return None;
     }
-    T::Lanes::<S>::any(any) || !rest.is_empty()
+    Some(T::Lanes::<S>::any(least.lt(max)).then(|| max.greatest()))
+}
+
+/// Calls `row` with each sixteen elements of `x`, those beyond the end minus infinity.
+#[inline(always)]
+pub(super) fn rows<T: Scalar>(x: &[T], mut row: impl FnMut(&[T; LANES])) {
+    for x in x.chunks(LANES) {
+        let mut padded = [T::NEG_INFINITY; LANES];
+        row(<&[T; LANES]>::try_from(x).unwrap_or_else(
+            #[inline(always)]
+            |_| {
+                copy(x, &mut padded);
+                &padded
+            },
+        ));
+    }
 }

@@ -165,7 +165,10 @@ impl<T: Scalar> Normalized<'_, T> {
         );
         let unit = if size > T::ONE { T::ONE / size } else { T::ONE };
         let (whole, lower) = (taylor(order, unit), taylor(order - 1, unit));
-        let (whole, lower) = (whole.split_at(order + 1).0, lower.split_at(order).0);
+        let (whole, lower) = (
+            whole.get(..=order).unwrap_or_default(),
+            lower.get(..order).unwrap_or_default(),
+        );
         let scale = T::Lanes::<S>::splat(isa, T::from_count(order) * unit);
         let unit = T::Lanes::<S>::splat(isa, unit);
         order::map::<T::Lanes<S>, _>(
@@ -246,7 +249,7 @@ impl<T: Scalar> RowMap<T> for Normalized<'_, T> {
                 let size = if size > T::ONE { size } else { T::ONE };
                 let unit = T::Lanes::<S>::splat(isa, T::ONE / size);
                 let coefficients = taylor(order, T::ONE / size);
-                let (coefficients, _) = coefficients.split_at(order + 1);
+                let coefficients = coefficients.get(..=order).unwrap_or_default();
                 normalize(
                     isa,
                     x,

@@ -1,6 +1,7 @@
 //! The shapes of the sparse maps: how probability grows above the threshold.
 
-use super::threshold::{Shape, below, rows, tree};
+use super::list::rows;
+use super::threshold::{Shape, below, tree};
 use crate::math::exp::ScaledExp;
 use crate::math::ln::ln_of_normal;
 use crate::math::twofold::{fast_two_sum, two_product, two_sum};

@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 
 use super::list::{FULL, List};
 use super::select::{self, Cut};
-use super::threshold::{greatest, share};
+use super::threshold::share;
 use super::{Logits, RowMap, Softmax};
 use crate::error::Parameter;
 use crate::scalar::Scalar;
@@ -130,16 +130,14 @@ impl<T: Scalar> RowMap<T> for SparseSoftmax<'_, T> {
             Softmax::default().map_row(isa, x, y);
             return self.cut_row(isa, y);
         }
-        if greatest(isa, scores).is_none() {
+        let mut list = List::new();
+        let Some(listed) = list_greatest(isa, &mut list, scores, self.top_k) else {
             share(x, y);
             return keep_infinite(y, self.top_k);
-        }
-        if self.top_k <= LISTED {
-            let mut list = List::new();
-            if list_greatest(isa, &mut list, scores, self.top_k) {
-                self.cut_list(isa, &mut list);
-                return list.scatter(y);
-            }
+        };
+        if listed {
+            self.cut_list(isa, &mut list);
+            return list.scatter(y);
         }
         let mut cut = select::greatest(isa, scores, self.top_k);
         if let Some(x) = x {
@@ -174,9 +172,8 @@ impl<T: Scalar> SparseSoftmax<'_, T> {
         if self.top_p < T::ONE && y.len() > LISTED {
             // The most probable elements may be enough.
             let mut list = List::new();
-            if list_greatest(isa, &mut list, y, LISTED)
-                && mass(isa, list.scores(), T::ZERO) >= self.top_p
-            {
+            let listed = list_greatest(isa, &mut list, y, LISTED).unwrap_or(false);
+            if listed && mass(isa, list.scores(), T::ZERO) >= self.top_p {
                 self.cut(isa, list.scores_mut());
                 return list.scatter(y);
             }
@@ -234,23 +231,24 @@ impl<T: Scalar> SparseSoftmax<'_, T> {
     }
 }
 
-/// Lists the `k` greatest elements of numbers and minus infinity, of equal ones the first. Minus infinity
-/// is not listed. Returns false if the row is too long.
+/// Lists the `k` greatest elements, of equal ones the first; minus infinity is not listed. Returns whether
+/// they fit; nothing if an element is NaN or plus infinity, or all are minus infinity.
 #[inline(always)]
-fn list_greatest<S: Isa, T: Scalar>(isa: S, list: &mut List<T>, x: &[T], k: usize) -> bool {
-    let mut least = T::NEG_INFINITY;
-    let listed = list.fill(
+fn list_greatest<S: Isa, T: Scalar>(isa: S, list: &mut List<T>, x: &[T], k: usize) -> Option<bool> {
+    let most = if k <= LISTED { LISTED } else { 0 };
+    let filled = list.fill(
         isa,
         x,
-        &mut least,
-        LISTED,
+        most,
         #[inline(always)]
-        |list, least| *least = thin(isa, list, k),
-    );
-    if list.len() > k {
+        |_, least| least,
+        #[inline(always)]
+        |list, _, _| thin(isa, list, k.min(FULL)),
+    )?;
+    if filled.listed && list.len() > k {
         thin(isa, list, k);
     }
-    listed
+    Some(filled.listed)
 }
 
 /// Leaves the `k` greatest elements of a longer list, and returns the least of them.

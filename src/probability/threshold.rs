@@ -57,60 +57,69 @@ pub(super) fn project<S: Isa, T: Scalar, G: Shape<T>>(
     y: &mut [T],
 ) {
     let scores = x.unwrap_or(y);
-    let Some(max) = greatest(isa, scores) else {
+    let mut list = List::new();
+    let Some(found) = find(isa, shape, &mut list, scores) else {
         return share(x, y);
     };
-    let mut list = List::new();
-    let found = find(isa, shape, &mut list, scores, max);
     if !found.listed {
         if let Some(x) = x {
             copy(x, y);
         }
-        return shape.write(isa, y, max, found.at);
+        return shape.write(isa, y, found.max, found.at);
     }
-    shape.write(isa, list.scores_mut(), max, found.at);
+    shape.write(isa, list.scores_mut(), found.max, found.at);
     list.scatter(y);
 }
 
 /// The threshold of a row.
-pub(super) struct Found<A> {
+pub(super) struct Found<T, A> {
+    /// The greatest score.
+    pub(super) max: T,
     /// The threshold.
     pub(super) at: A,
     /// Whether the list has the support.
     listed: bool,
 }
 
-/// Finds the threshold of a row with the greatest score `max`, and lists the candidates for the support.
+/// Finds the threshold of a row, and lists the candidates for the support; none if a score is NaN or plus
+/// infinity, or all are minus infinity.
 #[inline(always)]
 pub(super) fn find<S: Isa, T: Scalar, G: Shape<T>>(
     isa: S,
     shape: G,
     list: &mut List<T>,
     x: &[T],
-    max: T,
-) -> Found<G::Threshold> {
+) -> Option<Found<T, G::Threshold>> {
+    let reach = shape.reach();
+    // The last bound, and the greatest score that it is relative to.
     let mut bound = None;
-    let mut least = below(max, max - shape.reach());
-    let listed = list.fill(
+    let filled = list.fill(
         isa,
         x,
-        &mut least,
         FULL / 2,
         #[inline(always)]
-        |list, least| {
-            let at = solve(isa, shape, list.rows(), list.len(), max, bound);
-            bound = Some(at);
-            *least = shape.cut(max, at);
-            let least = *least;
-            list.retain(|x| x > least);
+        |max, least| {
+            let reached = below(max, max - reach);
+            if reached > least { reached } else { least }
         },
-    );
+        #[inline(always)]
+        |list, max, _| {
+            let at = solve(isa, shape, list.rows(), list.len(), max, None);
+            bound = Some((max, at));
+            let least = shape.cut(max, at);
+            list.retain(|x| x > least);
+            least
+        },
+    )?;
+    let (max, listed) = (filled.max, filled.listed);
+    let from = bound.filter(|from| from.0 == max).map(|from| from.1);
     let at = if listed {
-        solve(isa, shape, list.rows(), list.len(), max, bound)
+        list.retain(|x| x > filled.least);
+        solve(isa, shape, list.rows(), list.len(), max, from)
     } else {
-        solve(isa, shape, x, x.len(), max, bound)
+        solve(isa, shape, x, x.len(), max, from)
     };
-    Found { at, listed }
+    Some(Found { max, at, listed })
 }
 
 /// [`Shape::solve`] as a function of its own, since it is called from three places.
@@ -180,21 +189,6 @@ pub(super) fn share<T: Scalar>(x: Option<&[T]>, y: &mut [T]) {
 pub(super) fn below<T: Scalar>(max: T, x: T) -> T {
     let unit = T::TWO / T::INTEGERS_FROM;
     x - (max.abs() * unit + x.abs() * unit)
-}
-
-/// Calls `row` with each sixteen elements of `x`, those beyond the end minus infinity.
-#[inline(always)]
-pub(super) fn rows<T: Scalar>(x: &[T], mut row: impl FnMut(&[T; LANES])) {
-    for x in x.chunks(LANES) {
-        let mut padded = [T::NEG_INFINITY; LANES];
-        row(<&[T; LANES]>::try_from(x).unwrap_or_else(
-            #[inline(always)]
-            |_| {
-                copy(x, &mut padded);
-                &padded
-            },
-        ));
-    }
 }
 
 /// Joins the sums of sixteen lanes as a tree: j takes j + 8, then j + 4, j + 2, j + 1. Those beyond the
