@@ -1,12 +1,26 @@
-//! Maps from logits to the probability simplex.
+//! Maps from logits to the probability simplex, their losses and gradients, and the choice of a token.
 //!
 //! Every map of this room is a [`ProbabilityMap`]: a small `Copy` value with its parameters and its
 //! executor, applied to one row or to many. What happens to a raw logit before a map sees it (scale,
-//! soft cap, mask) is said once, by [`Logits`].
+//! soft cap, mask or bias, sink) is said once, by [`Logits`].
+//!
+//! | map | support | invariant to shifts | monotone | gradient |
+//! |---|---|---|---|---|
+//! | [`Softmax`], [`LogSoftmax`], [`LogSumExp`] | all | yes | yes | [`entmax_vjp`] of alpha 1, [`log_softmax_vjp`] |
+//! | [`SparseSoftmax`]: top-k, top-p, min-p | the most probable | yes | yes | [`entmax_vjp`] of alpha 1 |
+//! | [`Sparsemax`], and the projection onto a scaled simplex | within one of the maximum | yes | yes | [`entmax_vjp`] of alpha 2 |
+//! | [`Entmax`] of any alpha from one on | within 1 / (alpha - 1) | yes | yes | [`entmax_vjp`], [`entmax_alpha_gradient`] |
+//! | [`PerturbMax`]: exponential, normal, logistic, Gumbel noise | all | yes | yes | |
+//! | [`Normalized`]: Taylor, spherical, logistic, softplus | all | no | the last two | [`Normalized::vjp`] |
+//! | [`ByteSoftmax`], [`WordSoftmax`]: integers in, integers out | all | yes | yes | |
+//!
+//! Losses of a right class: [`CrossEntropy`], with smoothing, margin and z-loss; [`Entmax::loss`], the
+//! Fenchel-Young losses; [`SparseSoftmax::loss`]. A token is chosen by [`argmax`], by [`draw`] from probabilities, or by
+//! noise: [`gumbel_max`], [`gumbel_top_k`], [`gumbel_softmax`].
 //!
 //! # What happens when
 //!
-//! | row | softmax | log-softmax | logsumexp |
+//! | row | a map | log-softmax | logsumexp |
 //! |---|---|---|---|
 //! | empty | nothing | nothing | -inf |
 //! | one finite element | 1 | 0 | the element |
@@ -14,10 +28,14 @@
 //! | all -inf, or all masked | all 0 | all -inf | -inf |
 //! | k elements +inf | 1/k there, 0 elsewhere | -ln k there, -inf elsewhere | +inf |
 //! | any NaN that is not masked | all NaN | all NaN | NaN |
-//! | ties | equal inputs give equal outputs | the same | |
+//! | ties | equal inputs give equal outputs; of those that a rule leaves out the later | equal inputs give equal outputs | |
+//! | all equal | 1/n each | -ln n each | the element + ln n |
+//! | huge spread, subnormal numbers | within the bound, exactly 0 where a sparse map says so | within the bound | within the bound |
+//! | temperature zero | the limit is [`argmax`]; a scale must be finite | | |
 //!
 //! A masked value is never read into a result, not even a NaN. Output NaN is always the positive
-//! quiet NaN without payload.
+//! quiet NaN without payload. A single element of 1 is a matter of rounding for a spherical row: a zero gives
+//! zero there. Each line is a test of `tests/edges.rs`.
 
 mod entmax;
 mod gradient;
@@ -28,7 +46,9 @@ mod log_sum_exp;
 mod logits;
 mod loss;
 mod normalized;
+mod perturb;
 mod row;
+mod sample;
 mod select;
 mod shape;
 mod softmax;
@@ -46,6 +66,8 @@ pub use log_sum_exp::LogSumExp;
 pub use logits::{Logits, Mask, alibi_slope};
 pub use loss::{CrossEntropy, Loss};
 pub use normalized::Normalized;
+pub use perturb::{Distribution, Noise, PerturbMax, perturb_max_with};
+pub use sample::{gumbel_max, gumbel_softmax, gumbel_top_k};
 pub use softmax::Softmax;
 pub use sparse_softmax::SparseSoftmax;
 pub use sparsemax::Sparsemax;
@@ -224,7 +246,7 @@ macro_rules! row_maps {
         }
     )*};
 }
-row_maps! { Entmax Normalized SparseSoftmax Sparsemax }
+row_maps! { Entmax Normalized PerturbMax SparseSoftmax Sparsemax }
 
 /// Checks an output's length.
 const fn check_out(x: usize, out: usize) -> Result<(), Error> {

@@ -137,6 +137,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "cross entropy of what is kept",
     },
     Row {
+        operation: "perturb max",
+        f32_bound: 4.0,
+        f64_bound: f64::NAN,
+        unit: "ULP of max(p, 2^-60)",
+        note: "exponential, normal and logistic noise, computed in f64; f64 within 2^-40 of p",
+    },
+    Row {
+        operation: "noise quantile",
+        f32_bound: 0.51,
+        f64_bound: f64::NAN,
+        unit: "ULP",
+        note: "computed in f64; f64 within 1e-14",
+    },
+    Row {
+        operation: "byte softmax",
+        f32_bound: 1.0,
+        f64_bound: f64::NAN,
+        unit: "1/256 of the whole",
+        note: "bit for bit the published rule; word softmax 2^-12",
+    },
+    Row {
         operation: "attention",
         f32_bound: 4.0,
         f64_bound: 4.0,

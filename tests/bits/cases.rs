@@ -73,6 +73,8 @@ macro_rules! operations {
             gradients double SHORT;
             losses single CLASSES;
             losses double CLASSES;
+            perturbed single PERTURBED;
+            perturbed double PERTURBED;
             integers single HEADS;
             exp single MATH;
             exp double SMALL_MATH;
@@ -159,6 +161,8 @@ const ROWS: &[(usize, usize)] = &[(0, 33), (1000, 1000), (4096, 4096), (SINGLES,
 const SHORT: &[(usize, usize)] = &[(0, 33), (1000, 1000)];
 /// Numbers of classes.
 const CLASSES: &[(usize, usize)] = &[(1, 33), (1000, 1000)];
+/// Numbers of scores that are perturbed: each takes thousands of exponentials in `f64`.
+const PERTURBED: &[(usize, usize)] = &[(3, 5)];
 /// Lengths of columns.
 const COLUMNS: &[(usize, usize)] = &[(1, 33), (300, 300)];
 
@@ -203,9 +207,11 @@ macro_rules! of_type {
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
-                ByteSoftmax, CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Mask, Normalized,
-                ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax, WordSoftmax, alibi_slope,
-                argmax, draw, entmax_alpha_gradient, entmax_vjp, log_softmax_vjp,
+                ByteSoftmax, CrossEntropy, Distribution, Entmax, LogSoftmax, LogSumExp, Logits,
+                Mask, Noise, Normalized, PerturbMax, ProbabilityMap, Rows, Softmax, SparseSoftmax,
+                Sparsemax, WordSoftmax, alibi_slope, argmax, draw, entmax_alpha_gradient,
+                entmax_vjp, gumbel_max, gumbel_softmax, gumbel_top_k, log_softmax_vjp,
+                perturb_max_with,
             };
             use suanzi::{Error, math};
 

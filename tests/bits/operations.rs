@@ -165,6 +165,56 @@ pub(crate) fn losses(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Noise that is zero or one.
+struct Coin;
+
+impl Distribution for Coin {
+    fn cumulative(&self, z: f64) -> f64 {
+        if z < 0.0 {
+            0.0
+        } else if z < 1.0 {
+            0.5
+        } else {
+            1.0
+        }
+    }
+    fn quantile(&self, u: f64) -> f64 {
+        if u < 0.5 { 0.0 } else { 1.0 }
+    }
+}
+
+pub(crate) fn perturbed(o: &mut Operands<T>) -> Result<(), Error> {
+    let x = first(o.y, o.n);
+    let (out, rest) = o.state.split_at_mut_checked(o.n).unwrap_or_default();
+    for (noise, to) in [Noise::Exponential, Noise::Normal, Noise::Logistic]
+        .into_iter()
+        .zip(o.out.chunks_mut(o.n.max(1)))
+    {
+        PerturbMax::new(noise, Logits::new())
+            .on(o.cpu)
+            .map(x, first_mut(to, o.n))?;
+    }
+    perturb_max_with(&Coin, x, out)?;
+    let noise = [
+        Noise::Gumbel.sample(o.at as u32),
+        Noise::Normal.quantile(o.t / (o.t + o.t + o.t)),
+    ];
+    copy(&noise, rest);
+    let mut state = o.at as u32;
+    let mut word = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state
+    };
+    let mut places = [0; 3];
+    let rest = rest.get_mut(2..).unwrap_or_default();
+    gumbel_softmax(x, o.t, &mut word, first_mut(rest, o.n))?;
+    gumbel_top_k(x, &mut word, &mut places, first_mut(rest, 3))?;
+    if let Some(to) = gumbel_max(x, word).and_then(|place| rest.get_mut(place)) {
+        *to += o.t;
+    }
+    Ok(())
+}
+
 /// Softmax of eight and sixteen bits, of as many integers as fit the stack.
 pub(crate) fn integers(o: &mut Operands<T>) -> Result<(), Error> {
     let (mut bytes, mut words) = ([0_i8; 64], [0_i16; 64]);
