@@ -274,6 +274,31 @@ impl<T: Scalar> Logits<'_, T> {
         );
     }
 
+    /// Writes what the mask adds to `count` elements from `at` on, and its rounding error; minus infinity
+    /// removes. A function of its own: every pass over scores calls it.
+    #[inline(never)]
+    fn bias(&self, at: usize, count: usize, bias: &mut [T; LANES], rest: &mut [T; LANES]) {
+        let lanes = bias.iter_mut().zip(rest).take(count);
+        for (i, (bias, rest)) in (at..).zip(lanes) {
+            match self.mask {
+                Mask::None => {}
+                Mask::Keep(keep) => {
+                    if !keep.get(i).copied().unwrap_or(false) {
+                        *bias = T::NEG_INFINITY;
+                    }
+                }
+                Mask::Add(add) => *bias = add.get(i).copied().unwrap_or(T::NEG_INFINITY),
+                Mask::Distance { slope, position } => {
+                    let steps = T::from_count(position.abs_diff(i));
+                    let (product, error) = two_product(lane(steps), lane(-slope));
+                    (*bias, *rest) = (number::<T>(product), number::<T>(error));
+                }
+                Mask::Margin { target, margin } if target == i => *bias = -margin,
+                Mask::Margin { .. } => {}
+            }
+        }
+    }
+
     /// Returns the scores of the elements from `at` on, rounded once.
     #[inline(always)]
     pub(super) fn score<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> V {
@@ -284,6 +309,12 @@ impl<T: Scalar> Logits<'_, T> {
         );
         score + V::select(score.abs().lt(infinity), low, zero)
     }
+}
+
+/// Returns a number as a vector of one lane.
+#[inline(always)]
+fn lane<T: Scalar>(x: T) -> T::Lanes<One> {
+    Lanes::splat(One, x)
 }
 
 /// How logits become scores.
@@ -361,42 +392,17 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
             score = cap * tanh_lanes(isa, score / cap);
             low = zero;
         }
-        match self.mask {
-            Mask::None => {}
-            Mask::Keep(keep) => {
-                let mut kept = [T::ZERO; LANES];
-                for (lane, &keep) in kept.iter_mut().zip(keep.get(at..).unwrap_or_default()) {
-                    *lane = if keep { T::ONE } else { T::ZERO };
-                }
-                score = V::select(V::load(isa, &kept).eq(zero), lowest, score);
-            }
-            Mask::Add(add) => {
-                let mut bias = [T::NEG_INFINITY; LANES];
-                for (lane, &add) in bias.iter_mut().zip(add.get(at..).unwrap_or_default()) {
-                    *lane = add;
-                }
-                let bias = V::load(isa, &bias);
-                let (sum, error) = two_sum(score, bias);
-                score = V::select(bias.eq(lowest), bias, sum);
-                low = low + error;
-            }
-            Mask::Distance { slope, position } => {
-                let mut steps = [T::ZERO; LANES];
-                for (i, step) in steps.iter_mut().enumerate() {
-                    *step = T::from_count(position.abs_diff(at + i));
-                }
-                let (bias, rest) = two_product(V::load(isa, &steps), V::splat(isa, slope));
-                let (sum, error) = two_sum(score, -bias);
-                (score, low) = (sum, low + (error - rest));
-            }
-            Mask::Margin { target, margin } => {
-                let mut bias = [T::ZERO; LANES];
-                if let Some(bias) = target.checked_sub(at).and_then(|at| bias.get_mut(at)) {
-                    *bias = margin;
-                }
-                let (sum, error) = two_sum(score, -V::load(isa, &bias));
-                (score, low) = (sum, low + error);
-            }
+        if !matches!(self.mask, Mask::None) {
+            let [mut bias, mut rest] = [[T::ZERO; LANES]; 2];
+            self.bias(at, V::LANES, &mut bias, &mut rest);
+            let [bias, rest] = [bias, rest].map(
+                #[inline(always)]
+                |lanes| V::load(isa, &lanes),
+            );
+            let (sum, error) = two_sum(score, bias);
+            // What a mask removes may be NaN.
+            score = V::select(bias.eq(lowest), lowest, sum);
+            low = low + (error + rest);
         }
         if let Some((max, error)) = self.origin {
             let [max, error] = [max, error].map(

@@ -72,13 +72,22 @@ fn upper_normal(tail: f64) -> f64 {
     if tail <= 0.0 {
         return f64::INFINITY;
     }
+    if tail == 0.5 {
+        return 0.0;
+    }
     // Hastings (1955), 26.2.23 of Abramowitz and Stegun: within 4.5e-4.
     let t = libm::sqrt(-2.0 * libm::log(tail));
     let mut z = t
         - (2.515_517 + t * (0.802_853 + t * 0.010_328))
             / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
     for _ in 0..3 {
-        let excess = libm::erfc(z * core::f64::consts::FRAC_1_SQRT_2) / 2.0 - tail;
+        let at = z * core::f64::consts::FRAC_1_SQRT_2;
+        // Close to the middle its distance has the digits.
+        let excess = if tail > 0.25 {
+            (0.5 - tail) - libm::erf(at) / 2.0
+        } else {
+            libm::erfc(at) / 2.0 - tail
+        };
         let density = 0.398_942_280_401_432_7 * libm::exp(-0.5 * z * z);
         // Halley's step: the second derivative of the tail is z times its density.
         let step = excess / density;

@@ -307,10 +307,8 @@ where
     let terms = Terms::<_, _, false>::new(isa, score, exp, !at_once);
     let _ = sum.extend(isa, L::BODY, row.stream(done..len), terms);
     let mut sum = sum.total();
-    if score.sink() > V::Element::NEG_INFINITY {
-        let exp = ScaledExp::with(One, exp.center, exp.exponent);
-        let sink = <V::Element as Compute>::Lanes::<One>::splat(One, score.sink() - exp.center);
-        sum = sum + number::<V::Element>(exp.of(One, sink));
+    if !L::EXACT && score.sink() > V::Element::NEG_INFINITY {
+        sum = sum + term(score.sink(), exp.center, exp.exponent);
     }
     Some(Total {
         score,
@@ -318,6 +316,14 @@ where
         exponent: exp.exponent,
         sum,
     })
+}
+
+/// Returns the term of one score.
+#[cold]
+#[inline(never)]
+fn term<T: Scalar>(score: T, center: T, exponent: T) -> T {
+    let exp = ScaledExp::with(One, center, exponent);
+    number::<T>(exp.of(One, T::Lanes::<One>::splat(One, score - center)))
 }
 
 /// The native vector of a vector's instruction set and element.
