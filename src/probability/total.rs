@@ -166,10 +166,12 @@ where
         #[inline(always)]
         || {
             let logits = logits.row(start, row.len());
-            if logits.has_sink() {
-                return rest::<T::Lanes<S>, _, _>(isa, logits, row, Part::NOTHING);
-            }
-            let anchor = logits.anchor(row.first());
+            // A sink may be the greatest of all.
+            let anchor = if logits.has_sink() {
+                T::NAN
+            } else {
+                logits.anchor(row.first())
+            };
             match anchored::<T::Lanes<S>, _, _>(isa, logits, anchor, row) {
                 Ok(total) => Some(total),
                 Err(part) => rest::<T::Lanes<S>, _, _>(isa, logits, row, part),
