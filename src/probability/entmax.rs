@@ -10,18 +10,18 @@ use crate::{Cpu, Error};
 
 /// Maps logits to p_i = max(0, (alpha - 1) s_i - tau)^(1 / (alpha - 1)) with sum p = 1.
 ///
-/// s is the score that [`Logits`] makes of a raw logit. It maximizes p s plus the Tsallis entropy of order
-/// alpha: the [`Softmax`] for alpha = 1, the [`Sparsemax`](super::Sparsemax) for alpha = 2. Peters, Niculae
-/// and Martins (2019), arXiv:1905.05702.
+/// s is the score that [`Logits`] makes of a raw logit. It maximizes p s plus the Tsallis entropy of
+/// order alpha: the [`Softmax`] for alpha = 1, the [`Sparsemax`](super::Sparsemax) for alpha = 2.
+/// Peters, Niculae and Martins (2019), arXiv:1905.05702.
 ///
-/// * **Domain:** every input, alpha from one on; the [module](super) tells what infinities, NaN and masks
-///   give.
-/// * **Accuracy:** at most 4 ULP of max(p, 2^-32) in the support and exactly zero outside; in `f64`, for alpha other
-///   than 1, 1.5 and 2, at most 4 ULP (1 + 1/u) with u = p^(alpha - 1). Scores are rounded once
-///   where they are not the raw logits.
-/// * **Cost:** as of a sparsemax for alpha = 1.5; elsewhere elements near the maximum, and for alpha close
-///   to one that may be the whole row, cost a logarithm and an exponential in `f64` in each step of
-///   Newton's method, at most 20 of them for alpha up to 2. No scratch, 1 KiB of stack.
+/// * **Domain:** every input, alpha from one on; the [module](super) tells what infinities, NaN and
+///   masks give.
+/// * **Accuracy:** at most 4 ULP of max(p, 2^-32) in the support and exactly zero outside; in `f64`,
+///   for alpha other than 1, 1.5 and 2, at most 4 ULP (1 + 1/u) with u = p^(alpha - 1). Scores are
+///   rounded once where they are not the raw logits.
+/// * **Cost:** as of a sparsemax for alpha = 1.5; elsewhere elements near the maximum, and for alpha
+///   close to one that may be the whole row, cost a logarithm and an exponential in `f64` in each
+///   step of Newton's method, at most 20 of them for alpha up to 2. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{Entmax, Logits, ProbabilityMap};

@@ -10,17 +10,19 @@ use crate::simd::stream::copy;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::{Cpu, Error};
 
-/// Writes the gradient of <dp, p> in the scores of p, for an entmax of order `alpha` with the probabilities `p`.
+/// Writes the gradient of <dp, p> in the scores of p, for an entmax of order `alpha` with the
+/// probabilities `p`.
 ///
 /// dx = s (dp - <s, dp> / sum s) with s_i = p_i^(2 - alpha) in the support and zero outside (Peters,
 /// Niculae and Martins, 2019, arXiv:1905.05702, proposition 1). For alpha = 1 that is the
-/// softmax, dx = p (dp - <p, dp>), whole or of the most probable elements; for alpha = 2 the sparsemax. The gradient in
-/// raw logits has the scale of [`Logits`](super::Logits) as a factor.
+/// softmax, dx = p (dp - <p, dp>), whole or of the most probable elements; for alpha = 2 the
+/// sparsemax. The gradient in raw logits has the scale of [`Logits`](super::Logits) as a factor.
 ///
 /// * **Domain:** what the map gives; a row of zeros has gradient zero.
-/// * **Accuracy:** within 8 units of rounding of s_i (|dp_i| + max |dp|); for alpha other than 1, 1.5 and 2
-///   of that times 1 + |ln p_i| / 8.
-/// * **Cost:** two passes; alpha other than 1, 1.5 and 2 takes a logarithm and an exponential an element twice. No scratch.
+/// * **Accuracy:** within 8 units of rounding of s_i (|dp_i| + max |dp|); for alpha other than 1, 1.5
+///   and 2 of that times 1 + |ln p_i| / 8.
+/// * **Cost:** two passes; alpha other than 1, 1.5 and 2 takes a logarithm and an exponential an
+///   element twice. No scratch.
 ///
 /// # Errors
 ///
@@ -75,10 +77,12 @@ pub fn log_softmax_vjp<T: Scalar>(cpu: Cpu, y: &[T], dy: &[T], dx: &mut [T]) -> 
     Ok(())
 }
 
-/// Returns the derivative of <dp, p> in alpha, for an entmax of order `alpha` with the probabilities `p`.
+/// Returns the derivative of <dp, p> in alpha, for an entmax of order `alpha` with the probabilities
+/// `p`.
 ///
-/// dp_i / d alpha = (p_i - r_i) / (alpha - 1)^2 - (h_i - r_i sum h) / (alpha - 1), with h_i = p_i ln p_i and r = s / sum s as
-/// in [`entmax_vjp`] (Correia, Niculae and Martins, 2019, arXiv:1909.00015). Toward alpha = 1 the two terms cancel.
+/// dp_i / d alpha = (p_i - r_i) / (alpha - 1)^2 - (h_i - r_i sum h) / (alpha - 1), with h_i = p_i ln
+/// p_i and r = s / sum s as in [`entmax_vjp`] (Correia, Niculae and Martins, 2019, arXiv:1909.00015).
+/// Toward alpha = 1 the two terms cancel.
 ///
 /// * **Domain:** alpha above one; a row of zeros has derivative zero.
 /// * **Accuracy:** within 32 units of rounding of sum |dp| (p + r) / (alpha - 1)^2.

@@ -53,12 +53,12 @@ impl<T: Scalar> List<T> {
         self.scores.get_mut(..self.len).unwrap_or_default()
     }
 
-    /// Lists the elements of `x` that matter, in one pass, and finds the greatest; none if an element is NaN or
-    /// plus infinity, or all are minus infinity.
+    /// Lists the elements of `x` that matter, in one pass, and finds the greatest; none if an element
+    /// is NaN or plus infinity, or all are minus infinity.
     ///
-    /// `least` tells, from the greatest so far and the last answer, what an element must exceed. Whenever the list is
-    /// full `thin` takes elements away, and may raise the answer. If it leaves more than `most`, only the
-    /// greatest is looked for from there on.
+    /// `least` tells, from the greatest so far and the last answer, what an element must exceed.
+    /// Whenever the list is full `thin` takes elements away, and may raise the answer. If it leaves
+    /// more than `most`, only the greatest is looked for from there on.
     #[inline(always)]
     pub(super) fn fill<S: Isa>(
         &mut self,

@@ -15,7 +15,8 @@ use crate::{Cpu, Error};
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 3 ULP of the larger of one and the result's magnitude. Close to zero, for
 ///   a probability close to one, the error is thus absolute, below 3 * 2^-24 in `f32`.
-/// * **Cost:** two or three passes, as of a [`Softmax`](super::Softmax), the exponential once; no scratch.
+/// * **Cost:** two or three passes, as of a [`Softmax`](super::Softmax), the exponential once; no
+///   scratch.
 ///
 /// ```
 /// use suanzi::probability::{LogSoftmax, ProbabilityMap};

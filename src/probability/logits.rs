@@ -19,8 +19,8 @@ pub enum Mask<'m, T> {
     Keep(&'m [bool]),
     /// Added to the logits; minus infinity removes an element, whatever its value.
     Add(&'m [T]),
-    /// Attention with linear biases: element j is lowered by `slope` |`position` - j| (Press, Smith and Lewis,
-    /// 2021, arXiv:2108.12409); [`alibi_slope`] has the slope of a head.
+    /// Attention with linear biases: element j is lowered by `slope` |`position` - j| (Press, Smith
+    /// and Lewis, 2021, arXiv:2108.12409); [`alibi_slope`] has the slope of a head.
     Distance {
         /// What a step away costs: finite.
         slope: T,
@@ -40,8 +40,8 @@ pub enum Mask<'m, T> {
 /// Returns the slope of the query head `head` of `heads` for [`Mask::Distance`].
 ///
 /// With n = 2^floor(log2 heads), the first n heads have 2^(-8 (head + 1) / n) and the others
-/// 2^(-4 (2 (head - n) + 1) / n), as Press, Smith and Lewis (2021, arXiv:2108.12409) chose. Within 1 ULP, through
-/// libm.
+/// 2^(-4 (2 (head - n) + 1) / n), as Press, Smith and Lewis (2021, arXiv:2108.12409) chose. Within 1
+/// ULP, through libm.
 ///
 /// # Errors
 ///
@@ -170,10 +170,10 @@ impl<'m, T: Scalar> Logits<'m, T> {
         Self { mask, ..self }
     }
 
-    /// Adds a score that counts in the sum and has no probability of its own: the attention sink (Xiao et
-    /// al., 2023, arXiv:2309.17453, as a learned logit of each head). Zero makes the off-by-one softmax,
-    /// exp(s_i) / (1 + sum_j exp(s_j)). Scale, cap and mask do not touch it. Softmax, log-softmax and logsumexp
-    /// have it; the other maps answer [`Error::Unsupported`].
+    /// Adds a score that counts in the sum and has no probability of its own: the attention sink
+    /// (Xiao et al., 2023, arXiv:2309.17453, as a learned logit of each head). Zero makes the
+    /// off-by-one softmax, exp(s_i) / (1 + sum_j exp(s_j)). Scale, cap and mask do not touch it.
+    /// Softmax, log-softmax and logsumexp have it; the other maps answer [`Error::Unsupported`].
     ///
     /// # Errors
     ///
@@ -261,8 +261,8 @@ impl<'m, T: Scalar> Logits<'m, T> {
 }
 
 impl<T: Scalar> Logits<'_, T> {
-    /// Writes the scores of the row `x`, or of `y` itself, rounded once, to `y`. `start` is where the row
-    /// begins among all.
+    /// Writes the scores of the row `x`, or of `y` itself, rounded once, to `y`. `start` is where the
+    /// row begins among all.
     #[inline(always)]
     pub(super) fn write<S: Isa>(&self, isa: S, start: usize, x: Option<&[T]>, y: &mut [T]) {
         let logits = self.row(start, y.len());
@@ -274,8 +274,8 @@ impl<T: Scalar> Logits<'_, T> {
         );
     }
 
-    /// Writes what the mask adds to `count` elements from `at` on, and its rounding error; minus infinity
-    /// removes. A function of its own: every pass over scores calls it.
+    /// Writes what the mask adds to `count` elements from `at` on, and its rounding error; minus
+    /// infinity removes. A function of its own: every pass over scores calls it.
     #[inline(never)]
     fn bias(&self, at: usize, count: usize, bias: &mut [T; LANES], rest: &mut [T; LANES]) {
         let lanes = bias.iter_mut().zip(rest).take(count);

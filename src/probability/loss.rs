@@ -23,15 +23,16 @@ pub struct Loss<T> {
 
 /// The cross entropy of a right class: ln(sum_j exp(s_j)) - s_target.
 ///
-/// s is the score that [`Logits`] makes of a raw logit; with [`Mask::Margin`](super::Mask::Margin) at the target this is the
-/// additive margin softmax loss. [Smoothing](Self::with_smoothing) moves a share of the right class's weight to all classes alike
-/// (Szegedy et al., 2015, arXiv:1512.00567); the [z-loss](Self::with_z_loss) adds a multiple of the squared log-sum-exp (de Brébisson and
+/// s is the score that [`Logits`] makes of a raw logit; with [`Mask::Margin`](super::Mask::Margin) at
+/// the target this is the additive margin softmax loss. [Smoothing](Self::with_smoothing) moves a
+/// share of the right class's weight to all classes alike (Szegedy et al., 2015, arXiv:1512.00567);
+/// the [z-loss](Self::with_z_loss) adds a multiple of the squared log-sum-exp (de Brébisson and
 /// Vincent, 2016, arXiv:1604.08859).
 ///
-/// * **Domain:** every input. A target that is masked has an infinite loss; NaN gives NaN, as does a row
-///   without a finite score.
-/// * **Accuracy:** within 4 ULP of the larger of one and the log-sum-exp's magnitude; the gradient within 8 units of
-///   rounding of one, and of the z-loss's factor.
+/// * **Domain:** every input. A target that is masked has an infinite loss; NaN gives NaN, as does a
+///   row without a finite score.
+/// * **Accuracy:** within 4 ULP of the larger of one and the log-sum-exp's magnitude; the gradient
+///   within 8 units of rounding of one, and of the z-loss's factor.
 /// * **Cost:** that of a log-softmax, and a pass more. The gradient is the only memory.
 ///
 /// ```
@@ -103,12 +104,13 @@ impl<'m, T: Scalar> CrossEntropy<'m, T> {
         })
     }
 
-    /// Returns the loss of the raw logits `x` for the class `target`, and writes its gradient in the scores.
+    /// Returns the loss of the raw logits `x` for the class `target`, and writes its gradient in the
+    /// scores.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if there
-    /// is no class `target`.
+    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if
+    /// there is no class `target`.
     pub fn evaluate(&self, x: &[T], target: usize, gradient: &mut [T]) -> Result<Loss<T>, Error> {
         check_target(x, target, gradient)?;
         self.logits.check(x.len(), x.len())?;
@@ -172,20 +174,21 @@ impl<'m, T: Scalar> CrossEntropy<'m, T> {
 }
 
 impl<T: Scalar> Entmax<'_, T> {
-    /// Returns the Fenchel-Young loss of the raw logits `x` for the class `target`, and writes its gradient in
-    /// the scores, p - e_target.
+    /// Returns the Fenchel-Young loss of the raw logits `x` for the class `target`, and writes its
+    /// gradient in the scores, p - e_target.
     ///
-    /// The loss is (1 - sum p^alpha) / (alpha (alpha - 1)) + <p - e_target, s> (Blondel, Martins and Niculae, 2019,
-    /// arXiv:1901.02324), never negative, and zero if and only if the target leads by 1 / (alpha - 1). For
-    /// alpha = 2 it is the sparsemax loss, for alpha = 1 the cross entropy.
+    /// The loss is (1 - sum p^alpha) / (alpha (alpha - 1)) + <p - e_target, s> (Blondel, Martins and
+    /// Niculae, 2019, arXiv:1901.02324), never negative, and zero if and only if the target leads by
+    /// 1 / (alpha - 1). For alpha = 2 it is the sparsemax loss, for alpha = 1 the cross entropy.
     ///
-    /// Within 16 units of rounding of 1 + the distance of the target's score from the greatest. The cost is that of the map and two passes. NaN where a
-    /// score is, and for a row without a finite one.
+    /// Within 16 units of rounding of 1 + the distance of the target's score from the greatest. The
+    /// cost is that of the map and two passes. NaN where a score is, and for a row without a finite
+    /// one.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if there
-    /// is no class `target`.
+    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if
+    /// there is no class `target`.
     ///
     /// ```
     /// use suanzi::probability::{Entmax, Logits};
@@ -216,17 +219,18 @@ impl<T: Scalar> Entmax<'_, T> {
 }
 
 impl<T: Scalar> SparseSoftmax<'_, T> {
-    /// Returns ln(sum_kept exp(s_j)) - s_target of the raw logits `x`, and writes its gradient in the scores,
-    /// p - e_target.
+    /// Returns ln(sum_kept exp(s_j)) - s_target of the raw logits `x`, and writes its gradient in the
+    /// scores, p - e_target.
     ///
-    /// It is the cross entropy of the classes that are kept; the target need not be one of them. Within 8 units of rounding of 1 + the
-    /// distance of the target's score from the greatest. The cost is that of the map and two passes. NaN where a score is, and for
-    /// a row without a finite one.
+    /// It is the cross entropy of the classes that are kept; the target need not be one of them.
+    /// Within 8 units of rounding of 1 + the distance of the target's score from the greatest. The
+    /// cost is that of the map and two passes. NaN where a score is, and for a row without a finite
+    /// one.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if there
-    /// is no class `target`.
+    /// [`Error::Length`] if `gradient` or a mask has another length than `x`, [`Error::Capacity`] if
+    /// there is no class `target`.
     ///
     /// ```
     /// use suanzi::probability::{Logits, SparseSoftmax};

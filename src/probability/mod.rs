@@ -15,8 +15,8 @@
 //! | [`ByteSoftmax`], [`WordSoftmax`]: integers in, integers out | all | yes | yes | |
 //!
 //! Losses of a right class: [`CrossEntropy`], with smoothing, margin and z-loss; [`Entmax::loss`], the
-//! Fenchel-Young losses; [`SparseSoftmax::loss`]. A token is chosen by [`argmax`], by [`draw`] from probabilities, or by
-//! noise: [`gumbel_max`], [`gumbel_top_k`], [`gumbel_softmax`].
+//! Fenchel-Young losses; [`SparseSoftmax::loss`]. A token is chosen by [`argmax`], by [`draw`] from
+//! probabilities, or by noise: [`gumbel_max`], [`gumbel_top_k`], [`gumbel_softmax`].
 //!
 //! # What happens when
 //!
@@ -34,8 +34,8 @@
 //! | temperature zero | the limit is [`argmax`]; a scale must be finite | | |
 //!
 //! A masked value is never read into a result, not even a NaN. Output NaN is always the positive
-//! quiet NaN without payload. A single element of 1 is a matter of rounding for a spherical row: a zero gives
-//! zero there. Each line is a test of `tests/edges.rs`.
+//! quiet NaN without payload. A single element of 1 is a matter of rounding for a spherical row: a
+//! zero gives zero there. Each line is a test of `tests/edges.rs`.
 
 mod entmax;
 mod gradient;
@@ -193,8 +193,8 @@ fn rows_mut<T>(x: &mut [T], row: usize) -> impl Iterator<Item = &mut [T]> {
     )
 }
 
-/// A map of scores on the processor, row by row: everything but the softmax itself, whose passes see raw
-/// logits.
+/// A map of scores on the processor, row by row: everything but the softmax itself, whose passes see
+/// raw logits.
 trait RowMap<T: Scalar> {
     /// Returns what is done to logits before.
     fn logits(&self) -> &Logits<'_, T>;

@@ -26,12 +26,12 @@ use crate::{Cpu, Error};
 /// None of them is invariant to a shift of all scores, and the first two are not monotone: a Taylor
 /// polynomial has a least value below zero.
 ///
-/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give. Large scores
-///   do not overflow: polynomials are evaluated relative to a power of two near the greatest magnitude. A
-///   spherical row of zeros gives zeros.
+/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give. Large
+///   scores do not overflow: polynomials are evaluated relative to a power of two near the greatest
+///   magnitude. A spherical row of zeros gives zeros.
 /// * **Accuracy:** at most 4 ULP; Taylor polynomials by a Horner rule that carries its errors
-///   (Graillat, Langlois and Louvet, 2005), since they cancel below zero. Scores are rounded once where they
-///   are not the raw logits.
+///   (Graillat, Langlois and Louvet, 2005), since they cancel below zero. Scores are rounded once
+///   where they are not the raw logits.
 /// * **Cost:** three passes, and one evaluation of f an element; no scratch.
 ///
 /// ```
@@ -116,8 +116,8 @@ impl<'m, T: Scalar> Normalized<'m, T> {
 impl<T: Scalar> Normalized<'_, T> {
     /// Writes the gradient of <dp, p> in the scores, for the raw logits `x`.
     ///
-    /// dx = p f'/f (dp - <p, dp>). Within 16 units of rounding of p |f'/f| (|dp_i| + max |dp|). The cost is
-    /// that of the map and two passes.
+    /// dx = p f'/f (dp - <p, dp>). Within 16 units of rounding of p |f'/f| (|dp_i| + max |dp|). The
+    /// cost is that of the map and two passes.
     ///
     /// # Errors
     ///
@@ -324,8 +324,8 @@ fn magnitude<S: Isa, T: Scalar>(
     T::with_bits(greatest.bits() & T::ABOVE_MANTISSA)
 }
 
-/// Returns the coefficients of order! times the Taylor polynomial of exp, of s relative to a unit, highest
-/// power first: order! / m! times unit^(order - m), which are exact.
+/// Returns the coefficients of order! times the Taylor polynomial of exp, of s relative to a unit,
+/// highest power first: order! / m! times unit^(order - m), which are exact.
 #[inline(always)]
 fn taylor<T: Scalar>(order: usize, unit: T) -> [T; 9] {
     let mut coefficients = [T::ZERO; 9];

@@ -31,21 +31,23 @@ pub trait Distribution {
 /// Maps scores to the probability of each to be the greatest, once noise is added:
 /// p_i = P(argmax(s + noise) = i).
 ///
-/// s is the score that [`Logits`] makes of a raw logit. Su Jianlin (2022), kexue.fm/archives/9085. Monotone and
-/// invariant to shifts, for every noise.
+/// s is the score that [`Logits`] makes of a raw logit. Su Jianlin (2022), kexue.fm/archives/9085.
+/// Monotone and invariant to shifts, for every noise.
 ///
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
-/// * **Accuracy:** within 4 ULP of max(p, 2^-60) and never more than 2^-40 of p for up to 10^5 elements; computed in `f64`.
-/// * **Cost:** Gumbel noise is a softmax. The others evaluate the noise at up to 512 values of the maximum, twice
-///   for each element, through libm. No scratch, 9 KiB of stack.
+/// * **Accuracy:** within 4 ULP of max(p, 2^-60) and never more than 2^-40 of p for up to 10^5
+///   elements; computed in `f64`.
+/// * **Cost:** Gumbel noise is a softmax. The others evaluate the noise at up to 512 values of the
+///   maximum, twice for each element, through libm. No scratch, 9 KiB of stack.
 ///
 /// # Method
 ///
-/// With m the value of the maximum, p_i is the integral of f(m - s_i) prod_{j != i} F(m - s_j) over m. The
-/// product over all j is common to all i, so that each element takes one division by its own factor. Exponential noise leaves
-/// s_max behind at once: substituting t = exp(s_max - m) makes the integrand a polynomial of degree n - 1,
-/// b_i prod_{j != i} (1 - t b_j) over t in (0, 1) with b = exp(s - s_max), which 32 nodes of Gauss and Legendre integrate exactly for up
-/// to 64 elements. The others take panels of 32 nodes.
+/// With m the value of the maximum, p_i is the integral of f(m - s_i) prod_{j != i} F(m - s_j) over
+/// m. The product over all j is common to all i, so that each element takes one division by its own
+/// factor. Exponential noise leaves s_max behind at once: substituting t = exp(s_max - m) makes the
+/// integrand a polynomial of degree n - 1, b_i prod_{j != i} (1 - t b_j) over t in (0, 1) with b =
+/// exp(s - s_max), which 32 nodes of Gauss and Legendre integrate exactly for up to 64 elements. The
+/// others take panels of 32 nodes.
 ///
 /// ```
 /// use suanzi::probability::{Logits, Noise, PerturbMax, ProbabilityMap};
@@ -104,11 +106,11 @@ impl<T: Scalar> RowMap<T> for PerturbMax<'_, T> {
     }
 }
 
-/// Writes the probability of each score to be the greatest under any noise, by its distribution function and its
-/// quantiles.
+/// Writes the probability of each score to be the greatest under any noise, by its distribution
+/// function and its quantiles.
 ///
-/// p_i is the integral of prod_{j != i} F(x_i - x_j + Q(u)) over u in (0, 1), by the double exponential rule (Takahasi
-/// and Mori, 1974) with 129 nodes, in `f64`.
+/// p_i is the integral of prod_{j != i} F(x_i - x_j + Q(u)) over u in (0, 1), by the double
+/// exponential rule (Takahasi and Mori, 1974) with 129 nodes, in `f64`.
 ///
 /// * **Domain:** numbers; an infinity or NaN makes the row what the [module](super) says.
 /// * **Accuracy:** 10^-9 for smooth distributions.

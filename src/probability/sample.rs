@@ -6,11 +6,11 @@ use crate::error::{Parameter, check_len};
 use crate::scalar::Scalar;
 
 impl Noise {
-    /// Returns the value that is exceeded with probability 1 - `u`: minus infinity at zero (zero for exponential
-    /// noise), infinity at one, NaN outside.
+    /// Returns the value that is exceeded with probability 1 - `u`: minus infinity at zero (zero for
+    /// exponential noise), infinity at one, NaN outside.
     ///
-    /// Within 2 ULP of the larger of the result and its rounding in `u`; computed in `f64` through libm, the normal quantile by two steps of
-    /// Newton's on the complementary error function.
+    /// Within 2 ULP of the larger of the result and its rounding in `u`; computed in `f64` through
+    /// libm, the normal quantile by two steps of Newton's on the complementary error function.
     ///
     /// ```
     /// use suanzi::probability::Noise;
@@ -30,8 +30,9 @@ impl Noise {
 
     /// Returns a sample from a word of 32 uniform bits.
     ///
-    /// The word stands for the middle of one of 2^32 equal parts of (0, 1), so that neither end occurs and both tails
-    /// reach as far as 2^32 samples do: Gumbel noise from -3.13 to 22.9, where noise from a number of 24 bits would end at 16.6 or not at all.
+    /// The word stands for the middle of one of 2^32 equal parts of (0, 1), so that neither end
+    /// occurs and both tails reach as far as 2^32 samples do: Gumbel noise from -3.13 to 22.9, where
+    /// noise from a number of 24 bits would end at 16.6 or not at all.
     ///
     /// ```
     /// use suanzi::probability::Noise;
@@ -96,11 +97,11 @@ fn upper_normal(tail: f64) -> f64 {
     z
 }
 
-/// Adds Gumbel noise to scores and takes the greatest: the place is drawn from the softmax of the scores (Gumbel-max, Yellott, 1977);
-/// none if there is no finite score.
+/// Adds Gumbel noise to scores and takes the greatest: the place is drawn from the softmax of the
+/// scores (Gumbel-max, Yellott, 1977); none if there is no finite score.
 ///
-/// `word` gives 32 uniform bits for each element, in their order. Minus infinity is never drawn, NaN neither; of several plus infinities
-/// the first is.
+/// `word` gives 32 uniform bits for each element, in their order. Minus infinity is never drawn, NaN
+/// neither; of several plus infinities the first is.
 ///
 /// ```
 /// use suanzi::probability::gumbel_max;
@@ -122,10 +123,12 @@ pub fn gumbel_max<T: Scalar>(x: &[T], mut word: impl FnMut() -> u32) -> Option<u
     best.map(|best| best.0)
 }
 
-/// Draws places without replacement, each from the softmax of the scores that are left (Gumbel-top-k, Kool, van Hoof and Welling,
-/// 2019, arXiv:1903.06059), the first drawn first. Returns how many there were: as many as `places` holds, or as there are scores above minus infinity.
+/// Draws places without replacement, each from the softmax of the scores that are left (Gumbel-top-k,
+/// Kool, van Hoof and Welling, 2019, arXiv:1903.06059), the first drawn first. Returns how many there
+/// were: as many as `places` holds, or as there are scores above minus infinity.
 ///
-/// `word` gives 32 uniform bits for each element, in their order. `keys` keeps the perturbed scores, as long as `places`.
+/// `word` gives 32 uniform bits for each element, in their order. `keys` keeps the perturbed scores,
+/// as long as `places`.
 ///
 /// # Errors
 ///
@@ -174,16 +177,17 @@ pub fn gumbel_top_k<T: Scalar>(
     Ok(count)
 }
 
-/// Adds Gumbel noise to scores and maps them by the softmax of temperature `tau`: a point near the corner that Gumbel-max would
-/// draw (Jang, Gu and Poole, 2016, arXiv:1611.01144). At zero it is that corner.
+/// Adds Gumbel noise to scores and maps them by the softmax of temperature `tau`: a point near the
+/// corner that Gumbel-max would draw (Jang, Gu and Poole, 2016, arXiv:1611.01144). At zero it is that
+/// corner.
 ///
-/// `word` gives 32 uniform bits for each element, in their order. For the straight-through form take the corner by [`argmax`](super::argmax) of the result
-/// forwards and the result itself backwards.
+/// `word` gives 32 uniform bits for each element, in their order. For the straight-through form take
+/// the corner by [`argmax`](super::argmax) of the result forwards and the result itself backwards.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `out` has another length than `x`, [`Parameter::Temperature`] if `tau` is not finite,
-/// or below zero.
+/// [`Error::Length`] if `out` has another length than `x`, [`Parameter::Temperature`] if `tau` is not
+/// finite, or below zero.
 ///
 /// ```
 /// use suanzi::probability::gumbel_softmax;

@@ -51,7 +51,8 @@ pub(super) fn least<T: Scalar>(
     ranked(low)
 }
 
-/// Returns what keeps the `k` greatest elements; of equal ones the first. There must be as many, and no NaN.
+/// Returns what keeps the `k` greatest elements; of equal ones the first. There must be as many, and
+/// no NaN.
 #[inline(always)]
 pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T], k: usize) -> Cut<T> {
     let (lowest, highest) = range(isa, x);

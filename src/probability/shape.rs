@@ -58,8 +58,8 @@ impl<const POWER: usize, T: Scalar> Degree<POWER, T> {
         (total::<S, T>(sums, len), total::<S, T>(slopes, len))
     }
 
-    /// Returns how much the sum exceeds the radius, the sum of the power less one, and the distance of the
-    /// element that is nearest to the threshold.
+    /// Returns how much the sum exceeds the radius, the sum of the power less one, and the distance
+    /// of the element that is nearest to the threshold.
     #[inline(always)]
     fn exact<S: Isa>(&self, isa: S, x: &[T], len: usize, max: T, tau: (T, T)) -> (T, T, T) {
         let [zero, one, far] = [T::ZERO, T::ONE, T::INFINITY].map(
@@ -302,8 +302,8 @@ impl Power {
         (total::<S, N>(sums, len), total::<S, N>(slopes, len))
     }
 
-    /// Returns the threshold where the sum is convex, for beta <= 1, by steps in the number type `N` until one
-    /// is below `fine` of it.
+    /// Returns the threshold where the sum is convex, for beta <= 1, by steps in the number type `N`
+    /// until one is below `fine` of it.
     ///
     /// The root found is that of the norm, sum^beta - 1: it is convex too, and so near to a line that
     /// for equal scores the first step ends.
@@ -331,8 +331,8 @@ impl Power {
         tau
     }
 
-    /// Returns the step from a threshold towards that of the norm one, and how much the sum exceeds one. Sums
-    /// are taken in the number type `N`.
+    /// Returns the step from a threshold towards that of the norm one, and how much the sum exceeds
+    /// one. Sums are taken in the number type `N`.
     #[inline(always)]
     fn step<S: Isa, T: Scalar, N: Scalar>(
         self,
@@ -430,8 +430,8 @@ impl<T: Scalar> Shape<T> for Power {
     }
 }
 
-/// Returns the vectors of a row of lanes, where there is one lane those that `len` elements take: a number
-/// that the compiler knows keeps sums in registers.
+/// Returns the vectors of a row of lanes, where there is one lane those that `len` elements take: a
+/// number that the compiler knows keeps sums in registers.
 #[inline(always)]
 fn vectors<S: Isa, T: Scalar>(len: usize) -> usize {
     match T::Lanes::<S>::LANES {

@@ -20,7 +20,8 @@ use crate::{Cpu, Error};
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 3 ULP at any length, for `f32` and `f64`, with scale and mask; results in
 ///   the subnormal range are within one unit of the smallest number. `F16` and `Bf16` are computed
-///   in `f32` and rounded once. With a soft cap the bound grows by 4 ULP of the capped score in each logit.
+///   in `f32` and rounded once. With a soft cap the bound grows by 4 ULP of the capped score in each
+///   logit.
 /// * **Cost:** two or three passes, 22 vector operations an element in the portable order; no scratch.
 ///   `F16` and `Bf16` evaluate the exponential twice.
 ///
@@ -34,8 +35,8 @@ use crate::{Cpu, Error};
 ///
 /// N need not be the maximum's: every integer gives the same bits, as long as no term leaves the range
 /// of numbers. With scaled or capped logits, and with 512-bit vectors, N comes from the row's first
-/// score; only where a later one lies more than 45 above it (388 in `f64`), and elsewhere, a pass for the
-/// maximum comes before.
+/// score; only where a later one lies more than 45 above it (388 in `f64`), and elsewhere, a pass for
+/// the maximum comes before.
 ///
 /// ```
 /// use suanzi::probability::{ProbabilityMap, Softmax};

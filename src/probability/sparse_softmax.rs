@@ -14,26 +14,26 @@ use crate::{Cpu, Error};
 
 /// Maps logits to the softmax of the most probable ones; the others get exactly zero.
 ///
-/// s is the score that [`Logits`] makes of a raw logit. Three rules leave elements out, in this order, and
-/// what is left adds up to one:
+/// s is the score that [`Logits`] makes of a raw logit. Three rules leave elements out, in this
+/// order, and what is left adds up to one:
 ///
 /// 1. [top-k](Self::with_top_k) keeps the k greatest (Fan et al., 2018, arXiv:1805.04833);
-/// 2. [top-p](Self::with_top_p), the nucleus, keeps the fewest greatest ones that make up at least p of what
-///    is left (Holtzman et al., 2019, arXiv:1904.09751);
-/// 3. [min-p](Self::with_min_p) keeps those of at least p times the greatest probability (Nguyen et al.,
-///    2024, arXiv:2407.01082).
+/// 2. [top-p](Self::with_top_p), the nucleus, keeps the fewest greatest ones that make up at least p
+///    of what is left (Holtzman et al., 2019, arXiv:1904.09751);
+/// 3. [min-p](Self::with_min_p) keeps those of at least p times the greatest probability (Nguyen et
+///    al., 2024, arXiv:2407.01082).
 ///
 /// Of equal scores the earlier ones are kept, by top-p of equal probabilities. Without any rule this is
 /// the [`Softmax`].
 ///
-/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give. Plus infinity
-///   counts k times at most.
+/// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give. Plus
+///   infinity counts k times at most.
 /// * **Accuracy:** at most 3 ULP; what is kept is decided by probabilities of that error, and by their
 ///   sum. Scores are rounded once where they are not the raw logits.
 /// * **Cost:** for k up to 64, two passes that read and one that writes; each pass is one or two
 ///   operations an element. For greater k the row is counted up to 32 times (64 in `f64`), two
-///   operations an element, before its softmax. Top-p without top-k is a softmax, and such counting only where
-///   the 64 most probable elements are not enough. No scratch, 1 KiB of stack.
+///   operations an element, before its softmax. Top-p without top-k is a softmax, and such counting
+///   only where the 64 most probable elements are not enough. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{Logits, ProbabilityMap, SparseSoftmax};
@@ -89,7 +89,8 @@ impl<'m, T: Scalar> SparseSoftmax<'m, T> {
         Ok(Self { top_k: k, ..self })
     }
 
-    /// Keeps the fewest greatest elements whose probabilities add up to at least `p`; all if `p` is one.
+    /// Keeps the fewest greatest elements whose probabilities add up to at least `p`; all if `p` is
+    /// one.
     ///
     /// # Errors
     ///
@@ -231,8 +232,8 @@ impl<T: Scalar> SparseSoftmax<'_, T> {
     }
 }
 
-/// Lists the `k` greatest elements, of equal ones the first; minus infinity is not listed. Returns whether
-/// they fit; nothing if an element is NaN or plus infinity, or all are minus infinity.
+/// Lists the `k` greatest elements, of equal ones the first; minus infinity is not listed. Returns
+/// whether they fit; nothing if an element is NaN or plus infinity, or all are minus infinity.
 #[inline(always)]
 fn list_greatest<S: Isa, T: Scalar>(isa: S, list: &mut List<T>, x: &[T], k: usize) -> Option<bool> {
     let most = if k <= LISTED { LISTED } else { 0 };

@@ -17,9 +17,9 @@ use crate::{Cpu, Error};
 /// * **Domain:** every input; the [module](super) tells what infinities, NaN and masks give.
 /// * **Accuracy:** at most 4 ULP of max(p, 2^-32) in the support, and exactly zero outside; scores are
 ///   rounded once where they are not the raw logits.
-/// * **Cost:** two passes that read and one that writes, each of two or three operations an element where
-///   the support is small; a row in which most elements come near the maximum costs about as many more
-///   passes as Newton's method takes steps, at most 20. No scratch, 1 KiB of stack.
+/// * **Cost:** two passes that read and one that writes, each of two or three operations an element
+///   where the support is small; a row in which most elements come near the maximum costs about as
+///   many more passes as Newton's method takes steps, at most 20. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{ProbabilityMap, Sparsemax};

@@ -1,16 +1,16 @@
 //! The threshold of the sparse maps, without sorting and without scratch.
 //!
 //! Sparsemax and its family are p_i = g(z_i - tau), where z are the scores relative to their greatest,
-//! times alpha - 1, g grows from g(0) = 0 to g(1) = 1 and vanishes below, and tau makes the sum one. The
-//! greatest term alone says -1 <= tau < 0, so whatever lies one below the maximum is outside the support
-//! before anything is computed.
+//! times alpha - 1, g grows from g(0) = 0 to g(1) = 1 and vanishes below, and tau makes the sum one.
+//! The greatest term alone says -1 <= tau < 0, so whatever lies one below the maximum is outside the
+//! support before anything is computed.
 //!
 //! 1. *Maximum*, in one pass. It settles the edges too: NaN, infinities, nothing left.
 //! 2. *Candidates*: what exceeds the least threshold goes to a short list. When the list is full,
 //!    its own threshold, which any part of a row bounds from below, thins it out. A row that fills it
 //!    again is its own list.
-//! 3. *Threshold* of the list by Newton's method from below (for sparsemax that is Michelot's algorithm,
-//!    1986): the sum is convex and falls, so each step goes up and none too far.
+//! 3. *Threshold* of the list by Newton's method from below (for sparsemax that is Michelot's
+//!    algorithm, 1986): the sum is convex and falls, so each step goes up and none too far.
 //! 4. *Write*: zeros, and the probabilities of the list in their places.
 //!
 //! Sums run in sixteen lanes that join as a tree, whatever the width of vectors, and the list is in the
@@ -29,9 +29,9 @@ pub(super) trait Shape<T: Scalar>: Copy {
     /// Returns how far below the greatest score an element may lie that still counts.
     fn reach(&self) -> T;
 
-    /// Returns the threshold of the first `len` scores of `x`; the others are minus infinity, and of the
-    /// first those that are not numbers. For a part of a row it is a lower bound of the row's. `max` is the
-    /// row's greatest score, and `from` a lower bound.
+    /// Returns the threshold of the first `len` scores of `x`; the others are minus infinity, and of
+    /// the first those that are not numbers. For a part of a row it is a lower bound of the row's.
+    /// `max` is the row's greatest score, and `from` a lower bound.
     fn solve<S: Isa>(
         &self,
         isa: S,
@@ -81,8 +81,8 @@ pub(super) struct Found<T, A> {
     listed: bool,
 }
 
-/// Finds the threshold of a row, and lists the candidates for the support; none if a score is NaN or plus
-/// infinity, or all are minus infinity.
+/// Finds the threshold of a row, and lists the candidates for the support; none if a score is NaN or
+/// plus infinity, or all are minus infinity.
 #[inline(always)]
 pub(super) fn find<S: Isa, T: Scalar, G: Shape<T>>(
     isa: S,
@@ -145,8 +145,8 @@ pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T]) -> Option<T> {
     (max.abs() < T::INFINITY && !nan).then_some(max)
 }
 
-/// Returns the greatest element, minus infinity if there is none, and whether one is NaN; the greatest is
-/// then unspecified.
+/// Returns the greatest element, minus infinity if there is none, and whether one is NaN; the
+/// greatest is then unspecified.
 #[inline(always)]
 pub(super) fn max_and_nan<S: Isa, T: Scalar>(isa: S, x: &[T]) -> (T, bool) {
     let zero = T::Lanes::<S>::splat(isa, T::ZERO);

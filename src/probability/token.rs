@@ -8,8 +8,8 @@ use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::simd::order::{Body, map_sum};
 
-/// Returns the place of the greatest element, of equal ones the first; none if there is no element, or one
-/// is NaN.
+/// Returns the place of the greatest element, of equal ones the first; none if there is no element,
+/// or one is NaN.
 ///
 /// It is the limit of sampling at temperature zero. Infinities count as they are. Two passes, one
 /// operation an element.
@@ -35,16 +35,16 @@ fn first_greatest<S: Isa, T: Scalar>(isa: S, x: &[T]) -> Option<usize> {
     x.iter().position(|&x| x == max)
 }
 
-/// Returns the place at which the probabilities up to it exceed the share `uniform` of all; none if they do
-/// not add up to a positive finite number.
+/// Returns the place at which the probabilities up to it exceed the share `uniform` of all; none if
+/// they do not add up to a positive finite number.
 ///
-/// With `uniform` from the uniform distribution over [0, 1), each place is drawn with its probability: the
-/// inversion of the cumulative distribution (Devroye, 1986). The values need not add up to one. A place
-/// of zero probability is never drawn; at and above one the last other place is, at and below zero, and with NaN, the
-/// first.
+/// With `uniform` from the uniform distribution over [0, 1), each place is drawn with its
+/// probability: the inversion of the cumulative distribution (Devroye, 1986). The values need not add
+/// up to one. A place of zero probability is never drawn; at and above one the last other place is,
+/// at and below zero, and with NaN, the first.
 ///
-/// Sums are in the portable order, 128 elements at a time, so that every instruction set draws the same.
-/// Two passes, one addition an element.
+/// Sums are in the portable order, 128 elements at a time, so that every instruction set draws the
+/// same. Two passes, one addition an element.
 ///
 /// ```
 /// use suanzi::{Cpu, probability::draw};

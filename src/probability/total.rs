@@ -4,10 +4,10 @@
 //! more than an integer exponent ([`ScaledExp`]), and any exponent gives the same quotients to the bit
 //! as long as no term leaves the range of numbers: scaling by a power of two rounds nothing. So the
 //! pass may begin at once, with the row's first score in the maximum's place and room for the others to
-//! lie higher by [`HEADROOM`](crate::math::Coefficients::HEADROOM) and more. Where a group of scores lies
-//! higher still, the pass stops before it, takes the maximum of what is left, brings the terms that are
-//! written to the new exponent by an exact product, and goes on: an online softmax (Milakov and
-//! Gimelshein, 2018, arXiv:1805.02867) whose rescaling is exact, and which rescales once at most.
+//! lie higher by [`HEADROOM`](crate::math::Coefficients::HEADROOM) and more. Where a group of scores
+//! lies higher still, the pass stops before it, takes the maximum of what is left, brings the terms
+//! that are written to the new exponent by an exact product, and goes on: an online softmax (Milakov
+//! and Gimelshein, 2018, arXiv:1805.02867) whose rescaling is exact, and which rescales once at most.
 //!
 //! A group must be held back until all of its scores are known to be low enough. Where it has room in
 //! registers that is free; elsewhere it costs as much as the pass for the maximum, and raw logits take
@@ -148,8 +148,8 @@ impl<T: Scalar> Part<T> {
     };
 }
 
-/// [`total`] for scores that are not the logits themselves; a function of its own, so that the other has
-/// nothing but its loop.
+/// [`total`] for scores that are not the logits themselves; a function of its own, so that the other
+/// has nothing but its loop.
 #[inline(never)]
 fn resume<'m, S, T, R>(
     isa: S,

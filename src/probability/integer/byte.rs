@@ -8,12 +8,13 @@ use crate::error::Parameter;
 /// Maps eight-bit scores to eight-bit probabilities: output q stands for (q + 128) / 256.
 ///
 /// p_i = exp(scale (x_i - max)) / sum, by the rule of TensorFlow Lite's reference kernel and of
-/// CMSIS-NN's `arm_softmax_s8`, bit for bit. The differences become 5.26-bit fixed point by a multiplier
-/// and a left shift; those below a least one get -128 and are not in the sum, which is kept in 12.19 bits.
+/// CMSIS-NN's `arm_softmax_s8`, bit for bit. The differences become 5.26-bit fixed point by a
+/// multiplier and a left shift; those below a least one get -128 and are not in the sum, which is
+/// kept in 12.19 bits.
 ///
-/// * **Domain:** every row up to 4095 elements; a probability of one becomes 127. Empty rows are left alone. Where
-///   the sum exceeds 511, which no row up to that length can reach, the published kernels stop; here every
-///   probability rounds to -128.
+/// * **Domain:** every row up to 4095 elements; a probability of one becomes 127. Empty rows are left
+///   alone. Where the sum exceeds 511, which no row up to that length can reach, the published
+///   kernels stop; here every probability rounds to -128.
 /// * **Accuracy:** within 1/256 of the softmax of the scaled scores.
 /// * **Cost:** two passes; two exponentials of about 40 integer operations an element. No scratch.
 ///
@@ -44,8 +45,8 @@ const DIFFERENCE: u32 = 5;
 const SUM: u32 = 12;
 
 impl ByteSoftmax {
-    /// Returns the map of a quantized model: the multiplier and left shift of its differences, and the least
-    /// difference that counts.
+    /// Returns the map of a quantized model: the multiplier and left shift of its differences, and
+    /// the least difference that counts.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 //!
 //! Q(n) means that the unit is 2^(n - 31).
 
-/// Returns the upper 32 bits of 2 a b, rounded to nearest, ties away from zero; saturates where both are the
-/// least number.
+/// Returns the upper 32 bits of 2 a b, rounded to nearest, ties away from zero; saturates where both
+/// are the least number.
 #[inline(always)]
 pub(super) const fn high_product(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {

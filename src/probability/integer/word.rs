@@ -9,12 +9,15 @@ use crate::error::Parameter;
 /// Maps sixteen-bit scores to sixteen-bit probabilities: output q stands for q / 32768.
 ///
 /// p_i = exp(scale (x_i - max)) / sum, by the rule of TensorFlow Lite's reference kernel and of
-/// CMSIS-NN's `arm_softmax_s16`, bit for bit: differences become 1/6553.5 nat, the exponential and the reciprocal are
-/// linear between the 513 entries of two tables.
+/// CMSIS-NN's `arm_softmax_s16`, bit for bit: differences become 1/6553.5 nat, the exponential and
+/// the reciprocal are linear between the 513 entries of two tables.
 ///
-/// * **Domain:** every row up to 65535 elements; a probability of one becomes 32767 or one less. Empty rows are left alone.
-/// * **Accuracy:** within 2^-12 of the softmax of the scaled scores; what is more than 10 nats below the greatest counts as 10.
-/// * **Cost:** two passes, a table lookup and two products an element; the tables are 2 KiB of constants. No scratch.
+/// * **Domain:** every row up to 65535 elements; a probability of one becomes 32767 or one less.
+///   Empty rows are left alone.
+/// * **Accuracy:** within 2^-12 of the softmax of the scaled scores; what is more than 10 nats below
+///   the greatest counts as 10.
+/// * **Cost:** two passes, a table lookup and two products an element; the tables are 2 KiB of
+///   constants. No scratch.
 ///
 /// ```
 /// use suanzi::probability::{ProbabilityMap, WordSoftmax};
@@ -37,7 +40,8 @@ pub struct WordSoftmax {
 }
 
 impl WordSoftmax {
-    /// Returns the map of a quantized model: the multiplier and shift of its differences, to the left where it is positive.
+    /// Returns the map of a quantized model: the multiplier and shift of its differences, to the left
+    /// where it is positive.
     ///
     /// # Errors
     ///
