@@ -3,7 +3,7 @@
 //! On the left the probability of the first of two scores, t and 0. On the right where a circle of
 //! three scores comes to lie in the simplex of three probabilities: sparse maps run along its edges.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use suanzi::Error;
 use suanzi::probability::{Entmax, Logits, Noise, Normalized, PerturbMax, ProbabilityMap, Softmax};
@@ -113,7 +113,7 @@ fn corner(p: [f64; 3]) -> (f64, f64) {
 }
 
 /// Draws the frames.
-fn axes(svg: &mut String) -> std::fmt::Result {
+fn axes(svg: &mut String) -> core::fmt::Result {
     let frame = "fill='none' stroke='#bbb'";
     writeln!(
         svg,
@@ -156,7 +156,7 @@ fn axes(svg: &mut String) -> std::fmt::Result {
 }
 
 /// Draws a line through points.
-fn path(svg: &mut String, color: &str, points: &[(f64, f64)]) -> std::fmt::Result {
+fn path(svg: &mut String, color: &str, points: &[(f64, f64)]) -> core::fmt::Result {
     let points: String = points
         .iter()
         .map(|(x, y)| format!("{x:.1},{y:.1} "))

@@ -72,7 +72,7 @@ fn near(a: f32, b: f32) -> bool {
 #[test]
 fn empty_rows_give_nothing() {
     each(Logits::new(), &[], |name, p| {
-        assert!(p.is_empty(), "{name}")
+        assert!(p.is_empty(), "{name}");
     });
     assert_eq!(log_sum_exp(&[]), -INF);
 }
@@ -81,7 +81,7 @@ fn empty_rows_give_nothing() {
 fn one_finite_element_is_everything() {
     for x in [0.5, 3.0, 77.0, -2.5] {
         each(Logits::new(), &[x], |name, p| {
-            assert!(near(p[0], 1.0), "{name} of {x}: {p:?}")
+            assert!(near(p[0], 1.0), "{name} of {x}: {p:?}");
         });
         assert!(near(log_softmax(&[x])[0], 0.0));
         assert!((log_sum_exp(&[x]) / x - 1.0).abs() <= 1e-6);
@@ -114,7 +114,7 @@ fn masked_values_are_never_read_into_the_result() {
 #[test]
 fn nothing_left_is_all_zeros() {
     each(Logits::new(), &[-INF; 5], |name, p| {
-        assert_eq!(p, [0.0; 5], "{name}")
+        assert_eq!(p, [0.0; 5], "{name}");
     });
     let keep = [false; 5];
     each(
