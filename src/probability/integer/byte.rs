@@ -105,6 +105,9 @@ impl IntegerMap<i8> for ByteSoftmax {
                 sum = sum.wrapping_add(halved(term, SUM));
             }
         }
+        if sum == 0 {
+            return row.fill(i8::MIN);
+        }
         // The sum is 2^(SUM - 1 - zeros) (1 + x) with x in Q0.
         let zeros = sum.leading_zeros();
         let scale = reciprocal((((sum as u32) << (zeros & 31)) - (1 << 31)) as i32);
