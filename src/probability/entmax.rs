@@ -28,7 +28,7 @@ use crate::{Cpu, Error};
 ///
 /// let mut p = [1.0_f32, 0.5, -0.3, -1.2, 2.0];
 /// Entmax::new(1.5, Logits::new())?.map_in_place(&mut p[..])?;
-/// assert_eq!(p, [0.1620701, 0.02328045, 0.0, 0.0, 0.8146494]);
+/// assert_eq!(p, [0.16207011, 0.023280451, 0.0, 0.0, 0.81464946]);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -54,7 +54,7 @@ pub trait Distribution {
 ///
 /// let mut p = [1.0_f32, 0.5, -0.3];
 /// PerturbMax::new(Noise::Normal, Logits::new()).map_in_place(&mut p[..])?;
-/// assert_eq!(p, [0.57768595, 0.3199894, 0.102324665]);
+/// assert_eq!(p, [0.57768595, 0.31998938, 0.102324665]);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -146,7 +146,7 @@ macro_rules! primitives {
             log_softmax single FEW;
             log_sum_exp single FEW;
             sparse single FEW;
-            integers single FEW;
+            integers single HEADS;
             rope single HEADS;
             rope_table single HEADS;
             attention single FEW_TOKENS;
