@@ -94,7 +94,7 @@ fn entmax(c: &mut Criterion) {
     for n in LENGTHS {
         group.throughput(Throughput::Elements(n as u64));
         for (row, x) in rows(n) {
-            let mut out = vec![vec![0.0; n]; 6];
+            let mut out = vec![vec![0.0; n]; 7];
             for (cpu, lanes) in [(Cpu::default(), ""), (Cpu::scalar(), ", one lane")] {
                 let softmax = Softmax::default().on(cpu);
                 let sparsemax = Sparsemax::default().on(cpu);
@@ -103,8 +103,8 @@ fn entmax(c: &mut Criterion) {
                         .expect("in its domain")
                         .on(cpu)
                 };
-                let (half, quarter, steep) = (of(1.5), of(1.25), of(1.75));
-                let [a, b, c, d, e, f] = &mut out[..] else {
+                let (half, quarter, steep, near) = (of(1.5), of(1.25), of(1.75), of(1.1));
+                let [a, b, c, d, e, f, g] = &mut out[..] else {
                     return;
                 };
                 for (map, alpha) in [(of(2.0), 2.0), (half, 1.5), (quarter, 1.25), (steep, 1.75)] {
@@ -122,6 +122,7 @@ fn entmax(c: &mut Criterion) {
                         ("entmax 1.5", &mut || run(&half, &x, c)),
                         ("entmax 1.75", &mut || run(&steep, &x, d)),
                         ("entmax 1.25", &mut || run(&quarter, &x, e)),
+                        ("entmax 1.1", &mut || run(&near, &x, g)),
                         ("sparsemax by sorting", &mut || {
                             sorted_sparsemax(black_box(&x), &mut scratch, f);
                         }),

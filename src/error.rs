@@ -52,6 +52,8 @@ pub enum Parameter {
     Alpha,
     /// A score without a probability: finite.
     Sink,
+    /// The slope or the margin of a mask: finite.
+    Bias,
     /// The order of a Taylor polynomial: 2, 4, 6 or 8.
     Order,
     /// A number of elements to keep: positive.
@@ -105,6 +107,7 @@ impl fmt::Display for Parameter {
             Self::Scale => "the scale must be finite",
             Self::Softcap => "the soft cap must be finite and positive",
             Self::Alpha => "alpha must be finite and at least one",
+            Self::Bias => "the slope or margin of a mask must be finite",
             Self::Sink => "a sink must be finite",
             Self::Order => "the order must be 2, 4, 6 or 8",
             Self::TopK => "at least one element must be kept",

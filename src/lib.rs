@@ -86,8 +86,8 @@ pub use scalar::Scalar;
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{
-            CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Normalized, ProbabilityMap, Rows,
-            Softmax, SparseSoftmax, Sparsemax,
+            CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Noise, Normalized, PerturbMax,
+            ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax,
         };
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
         math::sin_cos(cpu, &[], none, &mut [])?;
@@ -129,6 +129,13 @@ pub fn compiled_once() -> Result<(), Error> {
         Sparsemax::default().map_in_place(none)?;
         Normalized::spherical(Logits::new()).vjp(&[], &[], none)?;
         probability::entmax_vjp(cpu, T::one(), &[], &[], none)?;
+        probability::log_softmax_vjp(cpu, &[], &[], none)?;
+        probability::entmax_alpha_gradient(cpu, T::one() + T::one(), &[], &[])?;
+        let _ = probability::draw(cpu, none, T::one());
+        let _ = probability::argmax(cpu, none);
+        PerturbMax::new(Noise::Gumbel, Logits::new()).map_in_place(none)?;
+        Entmax::new(T::one(), Logits::new())?.loss(&[T::one()], 0, &mut [T::one()])?;
+        SparseSoftmax::new(Logits::new()).loss(&[T::one()], 0, &mut [T::one()])?;
         CrossEntropy::new(Logits::new()).evaluate(&[T::one()], 0, &mut [T::one()])?;
         SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;

@@ -1,5 +1,8 @@
 //! The softmax of integers against the published fixed-point rules, and against the softmax itself.
 
+mod accuracy;
+
+use accuracy::bound32;
 use suanzi::probability::{ByteSoftmax, ProbabilityMap, WordSoftmax};
 use suanzi::{Error, Parameter};
 
@@ -212,7 +215,7 @@ fn bytes_are_near_the_softmax() {
             for (&got, term) in got.iter().zip(&terms) {
                 let (got, want) = ((f64::from(got) + 128.0) / 256.0, term / sum);
                 assert!(
-                    (got - want).abs() <= 1.0 / 256.0,
+                    (got - want).abs() <= bound32("byte softmax") / 256.0,
                     "{scale}, {n}: {got} {want}"
                 );
             }
@@ -271,7 +274,7 @@ fn words_are_near_the_softmax() {
         for (&got, term) in got.iter().zip(&terms) {
             let (got, want) = (f64::from(got) / 32768.0, term / sum);
             assert!(
-                (got - want).abs() <= 1.0 / 4096.0,
+                (got - want).abs() <= bound32("word softmax") / 4096.0,
                 "{scale}, {n}: {got} {want}"
             );
         }

@@ -650,6 +650,28 @@ fn bad_arguments_are_refused() {
         assert_eq!(refused, Some(Error::Domain(Parameter::Order)));
     }
     assert_eq!(out, [7.0; 2]);
+    for bad in [f32::NAN, f32::INFINITY] {
+        for mask in [
+            Mask::Distance {
+                slope: bad,
+                position: 0,
+            },
+            Mask::Margin {
+                target: 0,
+                margin: bad,
+            },
+        ] {
+            let logits = Logits::new().masked(mask);
+            let bias = Err(Error::Domain(Parameter::Bias));
+            assert_eq!(Softmax::new(logits).map_in_place(&mut out[..]), bias);
+            assert_eq!(Normalized::sigmoid(logits).map_in_place(&mut out[..]), bias);
+            assert_eq!(
+                LogSumExp::new(logits).reduce(&x),
+                Err(Error::Domain(Parameter::Bias))
+            );
+        }
+    }
+    assert_eq!(out, [7.0; 2]);
     // A row without a finite score has no loss.
     let masked = [f32::NEG_INFINITY; 2];
     for loss in [

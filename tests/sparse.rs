@@ -4,7 +4,7 @@ mod accuracy;
 mod inputs;
 mod reference;
 
-use accuracy::{Ulp, bound32, ulps};
+use accuracy::{Ulp, bound32, bound64, ulps};
 use inputs::{Number, Random, check, executors, rows};
 use reference::golden;
 use reference::wide::Wide;
@@ -112,6 +112,32 @@ fn adversarial_rows_are_as_exact() {
         ] {
             for alpha in [1.0625, 1.25, 1.5, 2.0, 2.5, 5.0] {
                 entmax(alpha, &x, &format!("{name}, {n}"));
+            }
+        }
+    }
+}
+
+/// In `f64` a general power is as exact as its logarithm, and the threshold as the sum.
+#[test]
+fn general_powers_in_double_precision_are_within_the_table() {
+    let mut random = Random(21);
+    for n in [1, 2, 17, 100, 300] {
+        let x: Vec<f64> = (0..n).map(|_| random.normal()).collect();
+        for alpha in [1.0625, 1.25, 1.75, 3.0] {
+            let want = definition::entmax(&x, alpha, 1.0);
+            for cpu in executors() {
+                let mut out = x.clone();
+                let map = Entmax::new(alpha, Logits::new()).expect("in its domain");
+                map.on(cpu).map_in_place(&mut out[..]).expect("one row");
+                for (&got, want) in out.iter().zip(&want) {
+                    let p = want.high;
+                    let size = 1.0 + 1.0 / p.powf(alpha - 1.0) + p.ln().abs();
+                    let bound = bound64("entmax") * 2.0_f64.powi(-53) * p * size;
+                    assert!(
+                        (got - p).abs() <= bound || p == 0.0 && got == 0.0,
+                        "{n}, {alpha}, {cpu:?}: {got:e} for {p:e}, bound {bound:e}"
+                    );
+                }
             }
         }
     }

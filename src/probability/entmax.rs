@@ -1,6 +1,7 @@
 //! The entmax: between softmax and sparsemax, and beyond.
 
-use super::shape::{Degree, Power};
+use super::degree::Degree;
+use super::power::Power;
 use super::threshold::project;
 use super::{Logits, RowMap, Softmax};
 use crate::error::Parameter;
@@ -16,12 +17,12 @@ use crate::{Cpu, Error};
 ///
 /// * **Domain:** every input, alpha from one on; the [module](super) tells what infinities, NaN and
 ///   masks give.
-/// * **Accuracy:** at most 4 ULP of max(p, 2^-32) in the support and exactly zero outside; in `f64`,
-///   for alpha other than 1, 1.5 and 2, at most 4 ULP (1 + 1/u) with u = p^(alpha - 1). Scores are
-///   rounded once where they are not the raw logits.
+/// * **Accuracy:** at most 4 ULP of max(p, 2^-32) in the support and exactly zero outside; in `f64`, for
+///   alpha other than 1, 1.5 and 2, within 4 units of rounding of p (1 + 1/u + |ln p|) with
+///   u = p^(alpha - 1). Scores are rounded once where they are not the raw logits.
 /// * **Cost:** as of a sparsemax for alpha = 1.5; elsewhere elements near the maximum, and for alpha
 ///   close to one that may be the whole row, cost a logarithm and an exponential in `f64` in each
-///   step of Newton's method, at most 20 of them for alpha up to 2. No scratch, 1 KiB of stack.
+///   step of Newton's method; for alpha up to 2 at most 20 in each number type. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{Entmax, Logits, ProbabilityMap};

@@ -18,7 +18,7 @@ use crate::{Cpu, Error};
 /// softmax, dx = p (dp - <p, dp>), whole or of the most probable elements; for alpha = 2 the
 /// sparsemax. The gradient in raw logits has the scale of [`Logits`](super::Logits) as a factor.
 ///
-/// * **Domain:** what the map gives; a row of zeros has gradient zero.
+/// * **Domain:** what the map gives; a row of zeros has gradient zero, NaN gives NaN.
 /// * **Accuracy:** within 8 units of rounding of s_i (|dp_i| + max |dp|); for alpha other than 1, 1.5
 ///   and 2 of that times 1 + |ln p_i| / 8.
 /// * **Cost:** two passes; alpha other than 1, 1.5 and 2 takes a logarithm and an exponential an
@@ -52,8 +52,11 @@ pub fn entmax_vjp<T: Scalar>(
 
 /// Writes the gradient of <dy, y> in the scores of y, for a log-softmax with the results `y`.
 ///
-/// dx = dy - exp(y) sum dy.
+/// dx = dy - exp(y) sum dy. The gradient in raw logits has the scale of [`Logits`](super::Logits) as a
+/// factor.
 ///
+/// * **Domain:** what the map gives; an element of minus infinity has the gradient dy alone, NaN gives
+///   NaN.
 /// * **Accuracy:** within 4 units of rounding of |dy_i| + p_i sum |dy|.
 /// * **Cost:** two passes and an exponential an element; no scratch.
 ///

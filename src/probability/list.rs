@@ -1,7 +1,7 @@
 //! A short list of the elements of a row that matter, with their places.
 
+use super::lanes::rows;
 use crate::scalar::Scalar;
-use crate::simd::stream::copy;
 use crate::simd::{Isa, LANES, Lanes};
 
 /// Elements that a list is thinned out at.
@@ -196,19 +196,4 @@ fn peek<S: Isa, T: Scalar>(isa: S, x: &[T], least: T) -> Option<Option<T>> {
         return None;
     }
     Some(T::Lanes::<S>::any(least.lt(max)).then(|| max.greatest()))
-}
-
-/// Calls `row` with each sixteen elements of `x`, those beyond the end minus infinity.
-#[inline(always)]
-pub(super) fn rows<T: Scalar>(x: &[T], mut row: impl FnMut(&[T; LANES])) {
-    for x in x.chunks(LANES) {
-        let mut padded = [T::NEG_INFINITY; LANES];
-        row(<&[T; LANES]>::try_from(x).unwrap_or_else(
-            #[inline(always)]
-            |_| {
-                copy(x, &mut padded);
-                &padded
-            },
-        ));
-    }
 }

@@ -84,23 +84,17 @@ impl<T: Scalar> LogSoftmax<'_, T> {
         self.logits.check(row, y.len())?;
         dispatch!(self.executor, isa => {
             for (i, y) in rows_mut(y, row).enumerate() {
-                self.map_row(isa, i * row, x, y);
+                let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, i * row, x.unwrap_or(y));
+                subtract(isa, &logits, &sum, x, y);
             }
         });
         Ok(())
-    }
-
-    /// Maps the row `x`, or `y` itself, into `y`. `start` is where the row begins among all.
-    #[inline(always)]
-    pub(super) fn map_row<S: Isa>(&self, isa: S, start: usize, x: Option<&[T]>, y: &mut [T]) {
-        let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, start, x.unwrap_or(y));
-        subtract(isa, &logits, &sum, x, y);
     }
 }
 
 /// Subtracts a log-sum-exp from the scores of the row `x`, or of `y` itself.
 #[inline(always)]
-fn subtract<S: Isa, T: Scalar>(
+pub(super) fn subtract<S: Isa, T: Scalar>(
     isa: S,
     logits: &Logits<'_, T>,
     sum: &LogSum<T>,

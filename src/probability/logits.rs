@@ -1,5 +1,6 @@
 //! What is done to raw logits before a map sees them.
 
+use super::Mask;
 use crate::Error;
 use crate::error::Parameter;
 use crate::math::tanh::tanh_lanes;
@@ -8,83 +9,6 @@ use crate::scalar::Scalar;
 use crate::simd::order::Body;
 use crate::simd::stream::Stream;
 use crate::simd::{Isa, LANES, Lanes, One, number, order};
-
-/// Which elements of a row count, and by how much they are moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Mask<'m, T> {
-    /// Every element counts.
-    #[default]
-    None,
-    /// Elements count where `true`; the others become minus infinity and are not looked at.
-    Keep(&'m [bool]),
-    /// Added to the logits; minus infinity removes an element, whatever its value.
-    Add(&'m [T]),
-    /// Attention with linear biases: element j is lowered by `slope` |`position` - j| (Press, Smith
-    /// and Lewis, 2021, arXiv:2108.12409); [`alibi_slope`] has the slope of a head.
-    Distance {
-        /// What a step away costs: finite.
-        slope: T,
-        /// The place of the query among the elements.
-        position: usize,
-    },
-    /// The element `target` is lowered by `margin`: the additive margin softmax (Wang et al., 2018,
-    /// arXiv:1801.05599), where it makes the right class harder to prefer.
-    Margin {
-        /// The place of the right class; beyond the row nothing is lowered.
-        target: usize,
-        /// By how much, in units of scores: finite.
-        margin: T,
-    },
-}
-
-/// Returns the slope of the query head `head` of `heads` for [`Mask::Distance`].
-///
-/// With n = 2^floor(log2 heads), the first n heads have 2^(-8 (head + 1) / n) and the others
-/// 2^(-4 (2 (head - n) + 1) / n), as Press, Smith and Lewis (2021, arXiv:2108.12409) chose. Within 1
-/// ULP, through libm.
-///
-/// # Errors
-///
-/// [`Parameter::Heads`] if `head` is not below `heads`.
-///
-/// ```
-/// use suanzi::probability::alibi_slope;
-///
-/// assert_eq!(alibi_slope(0, 8), Ok(0.5_f32));
-/// assert_eq!(alibi_slope(7, 8), Ok(0.00390625_f32));
-/// ```
-pub fn alibi_slope<T: Scalar>(head: usize, heads: usize) -> Result<T, Error> {
-    if head >= heads {
-        return Err(Error::Domain(Parameter::Heads));
-    }
-    let whole = 1_usize << heads.ilog2();
-    let (numerator, step) = if head < whole {
-        (head + 1, 8.0)
-    } else {
-        (2 * (head - whole) + 1, 4.0)
-    };
-    // Both counts are exact.
-    let exponent = step * numerator as f64 / whole as f64;
-    Ok(T::nearest(libm::exp2(-exponent)))
-}
-
-impl<T> Mask<'_, T> {
-    /// Returns the number of elements, if the mask has one.
-    #[must_use]
-    pub const fn len(&self) -> Option<usize> {
-        match self {
-            Self::None | Self::Distance { .. } | Self::Margin { .. } => None,
-            Self::Keep(keep) => Some(keep.len()),
-            Self::Add(add) => Some(add.len()),
-        }
-    }
-
-    /// Returns whether the mask has no elements.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        matches!(self.len(), Some(0))
-    }
-}
 
 /// Says how a raw logit becomes the score that a map sees: scale, then soft cap, then mask.
 ///
@@ -214,16 +138,10 @@ impl<'m, T: Scalar> Logits<'m, T> {
             && self.sink.is_none()
     }
 
-    /// Checks that the mask fits rows of `row` elements, `total` in all.
+    /// Checks the mask of rows of `row` elements, `total` in all.
     #[inline]
     pub(crate) fn check(&self, row: usize, total: usize) -> Result<(), Error> {
-        match self.mask.len() {
-            Some(found) if found != row && found != total => Err(Error::Length {
-                expected: row,
-                found,
-            }),
-            _ => Ok(()),
-        }
+        self.mask.check(row, total)
     }
 
     /// Returns the score of a logit; NaN with a mask, since that may have removed it.
@@ -244,18 +162,7 @@ impl<'m, T: Scalar> Logits<'m, T> {
     /// Returns these logits with the part of the mask that belongs to the row that starts at `at`.
     #[inline]
     pub(crate) fn row(&self, at: usize, row: usize) -> Self {
-        fn part<X>(x: &[X], at: usize, row: usize) -> &[X] {
-            if x.len() == row {
-                x
-            } else {
-                x.get(at..).and_then(|x| x.get(..row)).unwrap_or_default()
-            }
-        }
-        let mask = match self.mask {
-            Mask::Keep(keep) => Mask::Keep(part(keep, at, row)),
-            Mask::Add(add) => Mask::Add(part(add, at, row)),
-            mask => mask,
-        };
+        let mask = self.mask.row(at, row);
         Self { mask, ..*self }
     }
 }
@@ -274,31 +181,6 @@ impl<T: Scalar> Logits<'_, T> {
         );
     }
 
-    /// Writes what the mask adds to `count` elements from `at` on, and its rounding error; minus
-    /// infinity removes. A function of its own: every pass over scores calls it.
-    #[inline(never)]
-    fn bias(&self, at: usize, count: usize, bias: &mut [T; LANES], rest: &mut [T; LANES]) {
-        let lanes = bias.iter_mut().zip(rest).take(count);
-        for (i, (bias, rest)) in (at..).zip(lanes) {
-            match self.mask {
-                Mask::None => {}
-                Mask::Keep(keep) => {
-                    if !keep.get(i).copied().unwrap_or(false) {
-                        *bias = T::NEG_INFINITY;
-                    }
-                }
-                Mask::Add(add) => *bias = add.get(i).copied().unwrap_or(T::NEG_INFINITY),
-                Mask::Distance { slope, position } => {
-                    let steps = T::from_count(position.abs_diff(i));
-                    let (product, error) = two_product(lane(steps), lane(-slope));
-                    (*bias, *rest) = (number::<T>(product), number::<T>(error));
-                }
-                Mask::Margin { target, margin } if target == i => *bias = -margin,
-                Mask::Margin { .. } => {}
-            }
-        }
-    }
-
     /// Returns the scores of the elements from `at` on, rounded once.
     #[inline(always)]
     pub(super) fn score<V: Lanes<Element = T>>(&self, isa: V::Isa, v: V, at: usize) -> V {
@@ -309,12 +191,6 @@ impl<T: Scalar> Logits<'_, T> {
         );
         score + V::select(score.abs().lt(infinity), low, zero)
     }
-}
-
-/// Returns a number as a vector of one lane.
-#[inline(always)]
-fn lane<T: Scalar>(x: T) -> T::Lanes<One> {
-    Lanes::splat(One, x)
 }
 
 /// How logits become scores.
@@ -394,7 +270,7 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
         }
         if !matches!(self.mask, Mask::None) {
             let [mut bias, mut rest] = [[T::ZERO; LANES]; 2];
-            self.bias(at, V::LANES, &mut bias, &mut rest);
+            self.mask.bias(at, V::LANES, &mut bias, &mut rest);
             let [bias, rest] = [bias, rest].map(
                 #[inline(always)]
                 |lanes| V::load(isa, &lanes),

@@ -1,8 +1,9 @@
 //! Losses of a right class, with their gradients.
 
 use super::gradient::{beside, powers};
+use super::log_softmax::subtract;
 use super::threshold::max_and_nan;
-use super::{Entmax, LogSoftmax, Logits, ProbabilityMap, RowMap, SparseSoftmax, log_sum_exp};
+use super::{Entmax, Logits, ProbabilityMap, RowMap, SparseSoftmax, log_sum_exp};
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::math::exp::exp_lanes;
@@ -123,8 +124,7 @@ impl<'m, T: Scalar> CrossEntropy<'m, T> {
         let (logits, sum) = log_sum_exp::reduce(isa, &self.logits, 0, x);
         let whole = sum.whole(&logits);
         // ln p, whose own sum is a share of the smoothed loss.
-        let log = LogSoftmax::new(self.logits);
-        log.map_row(isa, 0, Some(x), gradient);
+        subtract(isa, &logits, &sum, Some(x), gradient);
         let right = gradient.get(target).copied().unwrap_or(T::NAN);
         let classes = T::from_count(x.len());
         let every = if self.smoothing > T::ZERO {

@@ -37,20 +37,23 @@
 //! quiet NaN without payload. A single element of 1 is a matter of rounding for a spherical row: a
 //! zero gives zero there. Each line is a test of `tests/edges.rs`.
 
+mod degree;
 mod entmax;
 mod gradient;
 mod integer;
+mod lanes;
 mod list;
 mod log_softmax;
 mod log_sum_exp;
 mod logits;
 mod loss;
+mod mask;
 mod normalized;
 mod perturb;
+mod power;
 mod row;
 mod sample;
 mod select;
-mod shape;
 mod softmax;
 mod sparse_softmax;
 mod sparsemax;
@@ -63,8 +66,9 @@ pub use gradient::{entmax_alpha_gradient, entmax_vjp, log_softmax_vjp};
 pub use integer::{ByteSoftmax, WordSoftmax};
 pub use log_softmax::LogSoftmax;
 pub use log_sum_exp::LogSumExp;
-pub use logits::{Logits, Mask, alibi_slope};
+pub use logits::Logits;
 pub use loss::{CrossEntropy, Loss};
+pub use mask::{Mask, alibi_slope};
 pub use normalized::Normalized;
 pub use perturb::{Distribution, Noise, PerturbMax, perturb_max_with};
 pub use sample::{gumbel_max, gumbel_softmax, gumbel_top_k};
@@ -89,7 +93,9 @@ pub trait ProbabilityMap<X: ?Sized> {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if a mask has another length than the row.
+    /// [`Error::Length`] if a mask has another length than the row; with every method
+    /// [`Parameter::Bias`](crate::Parameter::Bias) if its slope or margin is not finite, and
+    /// [`Error::Unsupported`] where the map has no sink and the logits do.
     fn map_in_place(&self, x: &mut X) -> Result<(), Error>;
 
     /// Maps one row into another buffer.

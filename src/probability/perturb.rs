@@ -21,10 +21,13 @@ pub enum Noise {
 }
 
 /// A distribution of noise that the caller brings, to [`perturb_max_with`].
+///
+/// Implementors give the two functions of one distribution, and do not panic: what they return goes into
+/// products and sums as it is, so that NaN comes out as NaN.
 pub trait Distribution {
-    /// Returns the probability of at most `z`.
+    /// Returns the probability of at most `z`, for any number: it never falls, from zero to one.
     fn cumulative(&self, z: f64) -> f64;
-    /// Returns the value that is exceeded with probability 1 - `u`, for u within (0, 1).
+    /// Returns the value that is exceeded with probability 1 - `u`, for u within (0, 1): it never falls.
     fn quantile(&self, u: f64) -> f64;
 }
 

@@ -9,8 +9,9 @@ impl Noise {
     /// Returns the value that is exceeded with probability 1 - `u`: minus infinity at zero (zero for
     /// exponential noise), infinity at one, NaN outside.
     ///
-    /// Within 2 ULP of the larger of the result and its rounding in `u`; computed in `f64` through
-    /// libm, the normal quantile by two steps of Newton's on the complementary error function.
+    /// In `f32` within 0.51 ULP, in `f64` within 1e-14 of the larger of 0.1 and the result's magnitude;
+    /// computed in `f64` through libm, the normal quantile by three steps of Halley's on the
+    /// complementary error function.
     ///
     /// ```
     /// use suanzi::probability::Noise;
@@ -101,7 +102,8 @@ fn upper_normal(tail: f64) -> f64 {
 /// scores (Gumbel-max, Yellott, 1977); none if there is no finite score.
 ///
 /// `word` gives 32 uniform bits for each element, in their order. Minus infinity is never drawn, NaN
-/// neither; of several plus infinities the first is.
+/// neither; of several plus infinities the first is. Each element takes two logarithms in `f64`; no
+/// scratch.
 ///
 /// ```
 /// use suanzi::probability::gumbel_max;
@@ -128,7 +130,8 @@ pub fn gumbel_max<T: Scalar>(x: &[T], mut word: impl FnMut() -> u32) -> Option<u
 /// were: as many as `places` holds, or as there are scores above minus infinity.
 ///
 /// `word` gives 32 uniform bits for each element, in their order. `keys` keeps the perturbed scores,
-/// as long as `places`.
+/// as long as `places`. Scores of minus infinity and NaN are left out; equal keys stay in their order.
+/// Each element takes two logarithms in `f64` and up to a step for each place.
 ///
 /// # Errors
 ///
@@ -183,11 +186,13 @@ pub fn gumbel_top_k<T: Scalar>(
 ///
 /// `word` gives 32 uniform bits for each element, in their order. For the straight-through form take
 /// the corner by [`argmax`](super::argmax) of the result forwards and the result itself backwards.
+/// Infinities and NaN are those of the [`Softmax`], in the corner those of [`gumbel_max`], where nothing
+/// drawn leaves zeros. The perturbed scores are rounded once, then the softmax is within 3 ULP.
 ///
 /// # Errors
 ///
-/// [`Error::Length`] if `out` has another length than `x`, [`Parameter::Temperature`] if `tau` is not
-/// finite, or below zero.
+/// [`Error::Length`] if `out` has another length than `x`, [`Parameter::Temperature`] if `tau` is below
+/// zero, not finite, or so close to zero that its reciprocal is not.
 ///
 /// ```
 /// use suanzi::probability::gumbel_softmax;
@@ -215,7 +220,8 @@ pub fn gumbel_softmax<T: Scalar>(
         }
         return Ok(());
     }
-    let logits = Logits::new().scaled(T::ONE / tau)?;
+    let scaled = Logits::new().scaled(T::ONE / tau);
+    let logits = scaled.map_err(|_| Error::Domain(Parameter::Temperature))?;
     for (out, &x) in out.iter_mut().zip(x) {
         let noise: T = Noise::Gumbel.sample(word());
         *out = x + noise;

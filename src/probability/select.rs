@@ -63,7 +63,7 @@ pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T], k: usize) -> Cut<T> {
         |value| count(isa, x, value).cmp(&k),
     );
     let above = if least < highest {
-        count(isa, x, ranked(rank(least) + T::Bits::one()))
+        count(isa, x, next(least))
     } else {
         0
     };
@@ -72,6 +72,12 @@ pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T], k: usize) -> Cut<T> {
         least,
         ties: k.saturating_sub(above),
     }
+}
+
+/// Returns the next greater number.
+#[inline(always)]
+pub(super) fn next<T: Scalar>(x: T) -> T {
+    ranked(rank(x) + T::Bits::one())
 }
 
 /// Returns the least and the greatest element.

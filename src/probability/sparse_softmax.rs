@@ -9,6 +9,7 @@ use super::{Logits, RowMap, Softmax};
 use crate::error::Parameter;
 use crate::scalar::Scalar;
 use crate::simd::order::Body;
+use crate::simd::stream::copy;
 use crate::simd::{Isa, Lanes, order};
 use crate::{Cpu, Error};
 
@@ -142,7 +143,7 @@ impl<T: Scalar> RowMap<T> for SparseSoftmax<'_, T> {
         }
         let mut cut = select::greatest(isa, scores, self.top_k);
         if let Some(x) = x {
-            crate::simd::stream::copy(x, y);
+            copy(x, y);
         }
         for y in &mut *y {
             if !cut.keeps(*y) {
@@ -205,7 +206,7 @@ impl<T: Scalar> SparseSoftmax<'_, T> {
                 },
             );
             // What is missing without the elements that equal the last.
-            let above = mass_above(isa, p, least);
+            let above = mass(isa, p, select::next(least));
             let mut cut = Cut { least, ties: 1 };
             while above + T::from_count(cut.ties) * least < self.top_p && cut.ties < p.len() {
                 cut.ties += 1;
@@ -277,22 +278,6 @@ fn mass<S: Isa, T: Scalar>(isa: S, p: &[T], least: T) -> T {
         p,
         #[inline(always)]
         |v: T::Lanes<S>, _| Lanes::select(least.le(v), v, zero),
-    )
-}
-
-/// Returns the sum of the probabilities above `least`.
-#[inline(always)]
-fn mass_above<S: Isa, T: Scalar>(isa: S, p: &[T], least: T) -> T {
-    let [least, zero] = [least, T::ZERO].map(
-        #[inline(always)]
-        |c| T::Lanes::<S>::splat(isa, c),
-    );
-    order::map_sum::<T::Lanes<S>, _>(
-        isa,
-        Body::Light,
-        p,
-        #[inline(always)]
-        |v: T::Lanes<S>, _| Lanes::select(least.lt(v), v, zero),
     )
 }
 

@@ -1,6 +1,6 @@
 //! The sparsemax: the nearest point of the simplex.
 
-use super::shape::Degree;
+use super::degree::Degree;
 use super::threshold::project;
 use super::{Logits, RowMap};
 use crate::error::Parameter;
@@ -19,7 +19,7 @@ use crate::{Cpu, Error};
 ///   rounded once where they are not the raw logits.
 /// * **Cost:** two passes that read and one that writes, each of two or three operations an element
 ///   where the support is small; a row in which most elements come near the maximum costs about as
-///   many more passes as Newton's method takes steps, at most 20. No scratch, 1 KiB of stack.
+///   many more passes as Newton's method takes steps, at most 26. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{ProbabilityMap, Sparsemax};

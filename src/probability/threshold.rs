@@ -19,7 +19,7 @@
 use super::list::{FULL, List};
 use crate::scalar::Scalar;
 use crate::simd::stream::copy;
-use crate::simd::{Isa, LANES, Lanes, order};
+use crate::simd::{Isa, Lanes, order};
 
 /// How probability grows above the threshold.
 pub(super) trait Shape<T: Scalar>: Copy {
@@ -72,11 +72,11 @@ pub(super) fn project<S: Isa, T: Scalar, G: Shape<T>>(
 }
 
 /// The threshold of a row.
-pub(super) struct Found<T, A> {
+struct Found<T, A> {
     /// The greatest score.
-    pub(super) max: T,
+    max: T,
     /// The threshold.
-    pub(super) at: A,
+    at: A,
     /// Whether the list has the support.
     listed: bool,
 }
@@ -84,7 +84,7 @@ pub(super) struct Found<T, A> {
 /// Finds the threshold of a row, and lists the candidates for the support; none if a score is NaN or
 /// plus infinity, or all are minus infinity.
 #[inline(always)]
-pub(super) fn find<S: Isa, T: Scalar, G: Shape<T>>(
+fn find<S: Isa, T: Scalar, G: Shape<T>>(
     isa: S,
     shape: G,
     list: &mut List<T>,
@@ -189,21 +189,4 @@ pub(super) fn share<T: Scalar>(x: Option<&[T]>, y: &mut [T]) {
 pub(super) fn below<T: Scalar>(max: T, x: T) -> T {
     let unit = T::TWO / T::INTEGERS_FROM;
     x - (max.abs() * unit + x.abs() * unit)
-}
-
-/// Joins the sums of sixteen lanes as a tree: j takes j + 8, then j + 4, j + 2, j + 1. Those beyond the
-/// first `used` are neutral.
-#[inline(always)]
-pub(super) fn tree<T: Copy>(mut lanes: [T; LANES], used: usize, join: impl Fn(T, T) -> T) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        if half < used {
-            let (low, high) = lanes.split_at_mut(half);
-            for (a, &mut b) in low.iter_mut().zip(high) {
-                *a = join(*a, b);
-            }
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
