@@ -6,7 +6,9 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use suanzi::Cpu;
-use suanzi::probability::{Entmax, Logits, ProbabilityMap, SparseSoftmax};
+use suanzi::probability::{
+    Entmax, Inclusion, Logits, Normmax, ProbabilityMap, SoftTopK, SparseSoftmax,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -103,15 +105,16 @@ fuzz_target!(|input: Input| {
     }
     simplex(&x, &p);
 
-    // The sparse softmax keeps at most k, and among them the greatest; those kept are in the ratio of
-    // their exponentials.
+    // The sparse softmax keeps at most k, and among them the greatest, or one whose probability rounds to
+    // the same; those kept are in the ratio of their exponentials.
     let kept = q.iter().filter(|&&q| q > 0.0).count();
     assert!(kept >= 1 && kept <= top_k.max(1) || top_k >= x.len());
-    let best = x.iter().position(|&x| x == max).unwrap_or(0);
+    let greatest = q.iter().fold(0.0, |m: f32, &q| m.max(q));
     for (i, &q_i) in q.iter().enumerate().filter(|(_, q)| **q > 1e-30) {
         let ratio = (f64::from(x[i]) - f64::from(max)).exp();
-        assert!((f64::from(q_i) / f64::from(q[best]) / ratio - 1.0).abs() < 1e-5);
+        assert!((f64::from(q_i) / f64::from(greatest) / ratio - 1.0).abs() < 1e-5);
     }
+    let best = x.iter().position(|&x| x == max).unwrap_or(0);
 
     // The optimum: beta x_i - p_i^beta is the same threshold in the support, and no less outside.
     let beta = f64::from(alpha) - 1.0;

@@ -90,7 +90,7 @@ impl<T: Scalar> RowMap<T> for Entmax<'_, T> {
         } else if beta == 1.0 {
             project(isa, Degree::<1, T> { radius }, x, y);
         } else {
-            project(isa, Power { beta }, x, y);
+            project(isa, Power::entmax(self.alpha.wide()), x, y);
         }
     }
 }

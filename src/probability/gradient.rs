@@ -197,7 +197,7 @@ pub(super) fn powers<S: Isa, T: Scalar>(isa: S, power: T) -> impl Fn(T::Lanes<S>
 
 /// Returns the sum of `term(f(x), y)` over two rows, in the portable order.
 #[inline(always)]
-fn sum<S: Isa, T: Scalar>(
+pub(super) fn sum<S: Isa, T: Scalar>(
     isa: S,
     x: &[T],
     y: &[T],

@@ -40,6 +40,7 @@
 mod degree;
 mod entmax;
 mod gradient;
+mod inclusion;
 mod integer;
 mod lanes;
 mod list;
@@ -49,14 +50,18 @@ mod logits;
 mod loss;
 mod mask;
 mod normalized;
+mod normmax;
 mod perturb;
 mod power;
+mod root;
 mod row;
 mod sample;
 mod select;
+mod soft_top_k;
 mod softmax;
 mod sparse_softmax;
 mod sparsemax;
+mod subsets;
 mod threshold;
 mod token;
 mod total;
@@ -70,8 +75,10 @@ pub use logits::Logits;
 pub use loss::{CrossEntropy, Loss};
 pub use mask::{Mask, alibi_slope};
 pub use normalized::Normalized;
+pub use normmax::{Normmax, normmax_vjp};
 pub use perturb::{Distribution, Noise, PerturbMax, perturb_max_with};
 pub use sample::{gumbel_max, gumbel_softmax, gumbel_top_k};
+pub use soft_top_k::{Inclusion, SoftTopK};
 pub use softmax::Softmax;
 pub use sparse_softmax::SparseSoftmax;
 pub use sparsemax::Sparsemax;
@@ -252,7 +259,7 @@ macro_rules! row_maps {
         }
     )*};
 }
-row_maps! { Entmax Normalized PerturbMax SparseSoftmax Sparsemax }
+row_maps! { Entmax Normalized Normmax PerturbMax SoftTopK SparseSoftmax Sparsemax }
 
 /// Checks an output's length.
 const fn check_out(x: usize, out: usize) -> Result<(), Error> {

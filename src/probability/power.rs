@@ -1,6 +1,7 @@
 //! The entmax of any other order: probabilities that grow as a power that is no integer.
 
 use super::lanes::{part, total, vectors};
+use super::root::falling;
 use super::threshold::{Shape, below};
 use crate::math::exp::ScaledExp;
 use crate::math::ln::ln_of_normal;
@@ -10,37 +11,61 @@ use crate::simd::{Isa, LANES, Lanes};
 
 /// The most steps for any power in one number type.
 const STEPS: usize = 20;
-/// The most steps in a bracket, which at least every third halves.
-const BRACKETED: usize = 160;
 
-/// p = u^(1 / beta) for any beta = alpha - 1, by a logarithm and an exponential.
+/// u = factor z - tau with sum u^exponent = 1, for any exponent, by a logarithm and an exponential; the
+/// probabilities are p = u^power.
 ///
-/// A probability's relative error is that of u over beta, and of the sum's over u: working precision
-/// would leave tiny probabilities few digits. It serves the first steps; the last ones and the
-/// probabilities themselves are computed in `f64`.
+/// A probability's relative error is that of u times its power, and of the sum's over u: working
+/// precision would leave tiny probabilities few digits. It serves the first steps; the last ones and
+/// the probabilities themselves are computed in `f64`.
 #[derive(Clone, Copy)]
 pub(super) struct Power {
-    pub(super) beta: f64,
+    factor: f64,
+    exponent: f64,
+    power: f64,
 }
 
 /// Elements whose powers are taken together, enough for the longest vectors.
 const TOGETHER: usize = 4 * LANES;
 
 impl Power {
-    /// Replaces scores by max(0, beta (x - max) - tau), in the number type `N`.
+    /// Returns the entmax of an alpha above one.
+    #[inline(always)]
+    pub(super) fn entmax(alpha: f64) -> Self {
+        let beta = alpha - 1.0;
+        Self {
+            factor: beta,
+            exponent: 1.0 / beta,
+            power: 1.0 / beta,
+        }
+    }
+
+    /// Returns the normmax of an alpha above one, but for its division by the sum.
+    #[inline(always)]
+    pub(super) fn normmax(alpha: f64) -> Self {
+        let power = 1.0 / (alpha - 1.0);
+        Self {
+            factor: 1.0,
+            exponent: 1.0 + power,
+            power,
+        }
+    }
+
+    /// Replaces scores by max(0, factor (x - max) - tau), in the number type `N`.
     #[inline(always)]
     fn above<T: Scalar, N: Scalar>(self, x: &[T], max: T, tau: N, u: &mut [N]) {
-        let (beta, max, zero) = (N::nearest(self.beta), N::nearest(max.wide()), N::ZERO);
+        let [factor, max] = [self.factor, max.wide()].map(N::nearest);
+        let zero = N::ZERO;
         for (u, &x) in u.iter_mut().zip(x) {
-            let above = beta * (N::nearest(x.wide()) - max) - tau;
+            let above = factor * (N::nearest(x.wide()) - max) - tau;
             *u = if above > zero { above } else { zero };
         }
     }
 
-    /// Returns u^(1 / beta), for u = 0 or normal, up to one and a little more.
+    /// Returns u^exponent, for u = 0 or normal, up to one and a little more.
     #[inline(always)]
-    fn power<V: Lanes>(self, isa: V::Isa, u: V) -> V {
-        let [zero, factor] = [V::Element::ZERO, V::Element::nearest(1.0 / self.beta)].map(
+    fn raise<V: Lanes>(isa: V::Isa, u: V, exponent: f64) -> V {
+        let [zero, factor] = [V::Element::ZERO, V::Element::nearest(exponent)].map(
             #[inline(always)]
             |c| V::splat(isa, c),
         );
@@ -49,7 +74,7 @@ impl Power {
         Lanes::select(zero.lt(u), p, zero)
     }
 
-    /// Returns the sums over u^(1 / beta), and over its derivative times beta, in the number type `N`.
+    /// Returns the sums over u^exponent and over its power less one, in the number type `N`.
     #[inline(always)]
     fn sums<S: Isa, T: Scalar, N: Scalar>(
         self,
@@ -67,7 +92,7 @@ impl Power {
             let mut at = 0;
             while at < x.len() {
                 let v = N::Several::<S>::load(isa, part(&above, at));
-                let p = self.power(isa, v);
+                let p = Self::raise(isa, v, self.exponent);
                 let zero = N::Several::<S>::splat(isa, N::ZERO);
                 Lanes::select(zero.lt(v), p / v, zero)
                     .store(slopes.get_mut(at..).unwrap_or_default());
@@ -86,10 +111,10 @@ impl Power {
         (total::<S, N>(sums, len), total::<S, N>(slopes, len))
     }
 
-    /// Returns the threshold where the sum is convex, for beta <= 1, by steps in the number type `N`
+    /// Returns the threshold where the sum is convex, for exponents from one on, by steps in the number type `N`
     /// until one is below `fine` of it.
     ///
-    /// The root found is that of the norm, sum^beta - 1: it is convex too, and so near to a line that
+    /// The root found is that of the norm, sum^(1 / exponent) - 1: it is convex too, and so near to a line that
     /// for equal scores the first step ends.
     #[inline(always)]
     fn climb<S: Isa, T: Scalar, N: Scalar>(
@@ -128,39 +153,21 @@ impl Power {
     ) -> (f64, f64) {
         let (sum, slope) = self.sums(isa, x, len, max, N::nearest(tau));
         let (sum, slope) = (sum.wide(), slope.wide());
-        // sum^-beta - 1
-        let fall = libm::expm1(-self.beta * libm::log(sum));
+        // sum^(-1 / exponent) - 1
+        let fall = libm::expm1(-libm::log(sum) / self.exponent);
         (-sum * fall / slope, sum - 1.0)
     }
 
-    /// Returns the threshold by the same steps in a bracket, for beta > 1, where nothing is convex.
+    /// Returns the threshold by the same steps in a bracket, for exponents below one, where nothing is convex.
     #[inline(always)]
     fn bracket<S: Isa, T: Scalar>(self, isa: S, x: &[T], len: usize, max: T, from: f64) -> f64 {
         // The greatest term alone is no more than one, and no less than the mean.
-        let mut low = from;
-        let mut high = -libm::exp(-self.beta * libm::log(len as f64));
-        let (mut tau, mut width) = (low, [f64::INFINITY; 2]);
-        for _ in 0..BRACKETED {
+        let high = -libm::exp(-libm::log(len as f64) / self.exponent);
+        // Where an element barely enters, the sum is as steep as can be, and steps are tiny.
+        falling((from, high), from, |tau| {
             let (step, excess) = self.step::<S, T, f64>(isa, x, len, max, tau);
-            if excess >= 0.0 {
-                low = tau;
-            } else {
-                high = tau;
-            }
-            // Where an element barely enters, the sum is as steep as can be, and steps are tiny.
-            let slow = high - low > width[0] / 2.0;
-            width = [width[1], high - low];
-            let next = if !slow && tau + step >= low && tau + step <= high {
-                tau + step
-            } else {
-                low + (high - low) / 2.0
-            };
-            if excess.abs() < 1e-14 || next == tau {
-                break;
-            }
-            tau = next;
-        }
-        tau
+            (step, if excess.abs() < 1e-14 { 0.0 } else { excess })
+        })
     }
 }
 
@@ -169,7 +176,7 @@ impl<T: Scalar> Shape<T> for Power {
 
     #[inline(always)]
     fn reach(&self) -> T {
-        T::nearest(1.0 / self.beta)
+        T::nearest(1.0 / self.factor)
     }
 
     #[inline(always)]
@@ -178,11 +185,11 @@ impl<T: Scalar> Shape<T> for Power {
         if len <= 1 {
             return from;
         }
-        if self.beta > 1.0 {
+        if self.exponent < 1.0 {
             return self.bracket(isa, x, len, max, from);
         }
-        // Close to alpha = 1, 1 / beta makes too much of the first steps' rounding errors.
-        let from = if self.beta > 1.0 / 64.0 {
+        // A large exponent makes too much of the first steps' rounding errors.
+        let from = if self.exponent < 64.0 {
             self.climb::<S, T, T>(isa, x, len, max, from, 1e-4)
         } else {
             from
@@ -192,23 +199,29 @@ impl<T: Scalar> Shape<T> for Power {
 
     #[inline(always)]
     fn cut(&self, max: T, at: f64) -> T {
-        below(max, max + T::nearest(at / self.beta))
+        below(max, max + T::nearest(at / self.factor))
     }
 
     #[inline(always)]
     fn write<S: Isa>(&self, isa: S, x: &mut [T], max: T, at: f64) {
+        // Where the sum of a norm is one that of the probabilities is its slope.
+        let share = if self.exponent == self.power {
+            1.0
+        } else {
+            1.0 / self.sums::<S, T, f64>(isa, x, LANES, max, at).1
+        };
         for x in x.chunks_mut(TOGETHER) {
             let mut above = [0.0; TOGETHER];
             self.above(x, max, at, &mut above);
             let mut done = 0;
             while done < x.len() {
                 let u = S::F64s::load(isa, part(&above, done));
-                let p = self.power(isa, u);
+                let p = Self::raise(isa, u, self.power);
                 p.store(above.get_mut(done..).unwrap_or_default());
                 done += S::F64s::LANES;
             }
             for (x, above) in x.iter_mut().zip(above) {
-                *x = T::nearest(above);
+                *x = T::nearest(above * share);
             }
         }
     }

@@ -98,7 +98,7 @@ pub(super) fn range<S: Isa, T: Scalar>(isa: S, x: &[T]) -> (T, T) {
 
 /// Returns the number of elements that are at least `value`.
 #[inline(always)]
-fn count<S: Isa, T: Scalar>(isa: S, x: &[T], value: T) -> usize {
+pub(super) fn count<S: Isa, T: Scalar>(isa: S, x: &[T], value: T) -> usize {
     let values = T::Lanes::<S>::splat(isa, value);
     let (rows, rest) = x.as_chunks::<LANES>();
     let mut count = 0;

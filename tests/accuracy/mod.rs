@@ -74,6 +74,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "any other alpha from 1.01 on; in the support; exactly zero outside; 0.50 seen",
     },
     Row {
+        operation: "normmax",
+        f32_bound: 4.0,
+        f64_bound: 8.0,
+        unit: "ULP; f64: 2^-53 of p (1 + (1 + 1/u) / (alpha - 1)), u = s - tau",
+        note: "in the support, of 2^-32 at least; exactly zero outside",
+    },
+    Row {
+        operation: "normmax vjp",
+        f32_bound: 32.0,
+        f64_bound: 32.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (s + p sum s) max |dp| (1 + |ln p|)",
+        note: "the probabilities taken as exact",
+    },
+    Row {
+        operation: "soft top-k",
+        f32_bound: 4.0,
+        f64_bound: 1.0,
+        unit: "ULP of max(p, 2^-32); f64: 2^-50 of (1 + 60 p) sqrt(elements)",
+        note: "all five inclusions, computed in f64",
+    },
+    Row {
         operation: "sparse softmax",
         f32_bound: 3.0,
         f64_bound: 3.0,

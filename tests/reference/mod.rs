@@ -9,4 +9,5 @@ pub(crate) mod nn;
 pub(crate) mod position;
 pub(crate) mod probability;
 pub(crate) mod sparse;
+pub(crate) mod top_k;
 pub(crate) mod wide;
