@@ -107,6 +107,66 @@ fn golden_vectors_hold() {
     }
 }
 
+/// The gradients against differences of the map, and their sum, which a shift leaves at zero.
+#[test]
+fn gradients_are_differences() {
+    for n in [2, 3, 9, 70] {
+        let x: Vec<f64> = (0..n).map(|i| (i as f64 * 1.3).sin() * 1.5).collect();
+        let dp: Vec<f64> = (0..n).map(|i| (i as f64 * 2.1).cos()).collect();
+        for noise in [
+            Noise::Gumbel,
+            Noise::Exponential,
+            Noise::Normal,
+            Noise::Logistic,
+        ] {
+            let map = PerturbMax::new(noise, Logits::new());
+            let value = |i: usize, by: f64| -> f64 {
+                let (mut x, mut p) = (x.clone(), vec![0.0; n]);
+                x[i] += by;
+                map.map(&x[..], &mut p[..]).expect("lengths agree");
+                p.iter().zip(&dp).map(|(p, dp)| p * dp).sum()
+            };
+            for cpu in executors() {
+                let mut dx = vec![7.0; n];
+                map.on(cpu).vjp(&x, &dp, &mut dx).expect("lengths agree");
+                assert!(dx.iter().sum::<f64>().abs() < 1e-12);
+                for (i, dx) in dx.iter().enumerate() {
+                    let h = 1e-4;
+                    let want = (value(i, h) - value(i, -h)) / (2.0 * h);
+                    assert!((dx - want).abs() < 1e-7, "{noise:?} {n} {i}: {dx} {want}");
+                }
+                let narrow = |x: &[f64]| x.iter().map(|&x| x as f32).collect::<Vec<_>>();
+                let mut single = vec![7.0; n];
+                PerturbMax::new(noise, Logits::new())
+                    .on(cpu)
+                    .vjp(&narrow(&x), &narrow(&dp), &mut single)
+                    .expect("lengths agree");
+                for (single, dx) in single.iter().zip(&dx) {
+                    assert!((f64::from(*single) - dx).abs() < 1e-6, "{noise:?} {n}");
+                }
+            }
+        }
+    }
+    // Minus infinity moves nothing, and where infinities or NaN decide nothing does.
+    let map = PerturbMax::new(Noise::Normal, Logits::new());
+    for (x, still) in [
+        ([0.0, 1.0, f64::NEG_INFINITY], 2..3),
+        ([0.0, 1.0, f64::INFINITY], 0..3),
+        ([0.0, f64::NAN, 1.0], 0..3),
+    ] {
+        let mut dx = [7.0; 3];
+        map.vjp(&x, &[1.0, 2.0, 3.0], &mut dx)
+            .expect("lengths agree");
+        assert!(dx[still].iter().all(|&dx| dx == 0.0), "{dx:?}");
+    }
+    let length = Error::Length {
+        expected: 2,
+        found: 1,
+    };
+    assert_eq!(map.vjp(&[0.0; 2], &[0.0], &mut [0.0; 2]), Err(length));
+    assert_eq!(map.vjp(&[0.0; 2], &[0.0; 2], &mut [0.0]), Err(length));
+}
+
 /// Long rows add up to one, equal scores share, and the noises keep the order.
 #[test]
 fn probabilities_are_a_point_of_the_simplex() {

@@ -46,7 +46,7 @@ pub fn entmax_vjp<T: Scalar>(
     check_alpha(alpha)?;
     check_len(p.len(), dp.len())?;
     check_len(p.len(), dx.len())?;
-    dispatch!(cpu, isa => entmax_vjp_on(isa, alpha, p, dp, dx));
+    dispatch!(cpu, isa => entmax_vjp_on(isa, alpha, Some(p), dp, dx));
     Ok(())
 }
 
@@ -121,17 +121,24 @@ fn check_alpha<T: Scalar>(alpha: T) -> Result<(), Error> {
     }
 }
 
-/// [`entmax_vjp`] on an instruction set.
+/// [`entmax_vjp`] on an instruction set, with the probabilities `p`, or those in `dx`.
 #[inline(always)]
-fn entmax_vjp_on<S: Isa, T: Scalar>(isa: S, alpha: T, p: &[T], dp: &[T], dx: &mut [T]) {
+pub(super) fn entmax_vjp_on<S: Isa, T: Scalar>(
+    isa: S,
+    alpha: T,
+    p: Option<&[T]>,
+    dp: &[T],
+    dx: &mut [T],
+) {
     let weight = powers::<S, T>(isa, T::TWO - alpha);
-    let total = sum(isa, p, p, &weight, |s, _| s);
-    let mean = sum(isa, p, dp, &weight, |s, dp| s * dp) / total;
+    let known = p.unwrap_or(dx);
+    let total = sum(isa, known, known, &weight, |s, _| s);
+    let mean = sum(isa, known, dp, &weight, |s, dp| s * dp) / total;
     let mean = if total > T::ZERO { mean } else { T::ZERO };
     let mean = T::Lanes::<S>::splat(isa, mean);
     order::map::<T::Lanes<S>, _>(
         isa,
-        (Some(p), dx),
+        (p, dx),
         #[inline(always)]
         |v, at| weight(v) * (beside::<S, T>(isa, dp, at) - mean),
     );

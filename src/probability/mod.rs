@@ -10,7 +10,9 @@
 //! | [`SparseSoftmax`]: top-k, top-p, min-p | the most probable | yes | yes | [`entmax_vjp`] of alpha 1 |
 //! | [`Sparsemax`], and the projection onto a scaled simplex | within one of the maximum | yes | yes | [`entmax_vjp`] of alpha 2 |
 //! | [`Entmax`] of any alpha from one on | within 1 / (alpha - 1) | yes | yes | [`entmax_vjp`], [`entmax_alpha_gradient`] |
-//! | [`PerturbMax`]: exponential, normal, logistic, Gumbel noise | all | yes | yes | |
+//! | [`Normmax`] of any alpha above one | within one of the maximum | yes | yes | [`normmax_vjp`] |
+//! | [`PerturbMax`]: exponential, normal, logistic, Gumbel noise | all | yes | yes | [`PerturbMax::vjp`] |
+//! | [`SoftTopK`]: numbers within [0, 1] that add up to k | all, or near the k greatest | yes | yes | [`SoftTopK::vjp`] |
 //! | [`Normalized`]: Taylor, spherical, logistic, softplus | all | no | the last two | [`Normalized::vjp`] |
 //! | [`ByteSoftmax`], [`WordSoftmax`]: integers in, integers out | all | yes | yes | |
 //!
@@ -88,6 +90,7 @@ use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
+use crate::simd::stream::copy;
 use crate::{Cpu, Error};
 
 /// A map from rows of logits to rows of probabilities or their logarithms.
@@ -224,6 +227,21 @@ trait RowMap<T: Scalar> {
             return Err(Error::Unsupported);
         }
         dispatch!(self.executor(), isa => self.run_on(isa, x, y, row));
+        Ok(())
+    }
+
+    /// Checks the operands of a gradient, and writes the scores of `x` into `dx`.
+    fn scores(&self, x: &[T], dp: &[T], dx: &mut [T]) -> Result<(), Error> {
+        check_len(x.len(), dp.len())?;
+        check_len(x.len(), dx.len())?;
+        self.logits().check(x.len(), x.len())?;
+        if self.logits().has_sink() {
+            return Err(Error::Unsupported);
+        }
+        copy(x, dx);
+        if !self.logits().is_raw() {
+            dispatch!(self.executor(), isa => self.logits().write(isa, 0, None, dx));
+        }
         Ok(())
     }
 

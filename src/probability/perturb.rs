@@ -1,9 +1,12 @@
 //! The probability that a perturbed score is the greatest.
 
+use super::gradient::entmax_vjp_on;
 use super::threshold::{greatest, share};
 use super::{Logits, RowMap, Softmax, check_out};
+use crate::cpu::dispatch;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
+use crate::simd::stream::copy;
 use crate::{Cpu, Error};
 
 /// Independent noise that is added to scores.
@@ -87,6 +90,53 @@ impl<'m, T: Scalar> PerturbMax<'m, T> {
     }
 }
 
+impl<T: Scalar> PerturbMax<'_, T> {
+    /// Writes the gradient of <dp, p> in the scores, for the raw logits `x`.
+    ///
+    /// dx_i is the sum of H_ij (dp_i - dp_j) over j, with H_ij the density of i and j both being the
+    /// greatest: the integral of f(m - s_i) f(m - s_j) prod F(m - s) over the value m of the maximum, the
+    /// product over all others. Where infinities or NaN decide, dx is zero. The gradient in raw logits
+    /// has the scale of [`Logits`] as a factor.
+    ///
+    /// Computed in `f64`, within 2^-40 of max |dp|, and in `f32` rounded once; Gumbel noise as of a softmax
+    /// by [`entmax_vjp`](super::entmax_vjp). The cost is one and a half times that of the map, with 17 KiB of
+    /// stack.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the lengths differ, and those of the map.
+    ///
+    /// ```
+    /// use suanzi::probability::{Logits, Noise, PerturbMax};
+    ///
+    /// // The greater of two with exponential noise loses exp(-difference) / 2.
+    /// let mut dx = [0.0_f64; 2];
+    /// let map = PerturbMax::new(Noise::Exponential, Logits::new());
+    /// map.vjp(&[1.0, 0.0], &[1.0, 0.0], &mut dx)?;
+    /// assert!((dx[0] - 0.5 * (-1.0_f64).exp()).abs() < 1e-14 && dx[1] == -dx[0]);
+    /// # Ok::<(), suanzi::Error>(())
+    /// ```
+    pub fn vjp(&self, x: &[T], dp: &[T], dx: &mut [T]) -> Result<(), Error> {
+        self.scores(x, dp, dx)?;
+        dispatch!(self.executor, isa => self.vjp_on(isa, dp, dx));
+        Ok(())
+    }
+
+    /// [`Self::vjp`] on an instruction set, of the scores in `dx`.
+    #[inline(always)]
+    fn vjp_on<S: Isa>(&self, isa: S, dp: &[T], dx: &mut [T]) {
+        let Some(max) = greatest(isa, dx) else {
+            return dx.fill(T::ZERO);
+        };
+        if self.noise == Noise::Gumbel {
+            Softmax::default().map_row(isa, None, dx);
+            entmax_vjp_on(isa, T::ONE, None, dp, dx);
+        } else {
+            perturb_vjp(self.noise, max.wide(), dp, dx);
+        }
+    }
+}
+
 impl<T: Scalar> RowMap<T> for PerturbMax<'_, T> {
     fn logits(&self) -> &Logits<'_, T> {
         &self.logits
@@ -100,7 +150,7 @@ impl<T: Scalar> RowMap<T> for PerturbMax<'_, T> {
             return Softmax::default().map_row(isa, x, y);
         }
         if let Some(x) = x {
-            crate::simd::stream::copy(x, y);
+            copy(x, y);
         }
         match greatest(isa, y) {
             Some(max) => perturb(self.noise, max.wide(), y),
@@ -220,6 +270,41 @@ struct Nodes {
 }
 
 impl Nodes {
+    /// Returns the nodes for scores with the greatest `max`.
+    fn new<T: Scalar>(noise: Noise, max: f64, y: &[T]) -> Self {
+        let mut nodes = Self {
+            at: [0.0; NODES],
+            weight: [0.0; NODES],
+            len: 0,
+        };
+        if noise == Noise::Exponential {
+            let size: f64 = y.iter().map(|y| libm::exp(y.wide() - max)).sum();
+            let product = |t: f64| product(y, |y| 1.0 - t * libm::exp(y - max));
+            // The product is below exp(-size t).
+            let mut from = 0.0;
+            let mut to = if y.len() <= 64 { 1.0 } else { 8.0 / size };
+            while from < 1.0 && from * size < 64.0 {
+                nodes.panel(from, if to < 1.0 { to } else { 1.0 }, product);
+                (from, to) = (to, 2.0 * to);
+            }
+            return nodes;
+        }
+        let count = libm::log(y.len() as f64);
+        let (low, high, width) = if noise == Noise::Normal {
+            (-14.0, libm::sqrt(2.0 * count + 90.0), 4.0)
+        } else {
+            (-46.0, 46.0 + count, 7.0)
+        };
+        let mut from = low;
+        while from < high {
+            nodes.panel(from, from + width, |m| {
+                product(y, |y| cumulative(noise, m - (y - max)))
+            });
+            from += width;
+        }
+        nodes
+    }
+
     /// Appends a panel from `from` to `to`, weighed by `product`.
     fn panel(&mut self, from: f64, to: f64, product: impl Fn(f64) -> f64) {
         let (middle, half) = ((from + to) / 2.0, (to - from) / 2.0);
@@ -235,59 +320,71 @@ impl Nodes {
         }
     }
 
-    /// Returns the sum of `f` over the nodes.
-    fn integral(&self, f: impl Fn(f64) -> f64) -> f64 {
+    /// Returns the nodes that weigh something, with their places and weights.
+    fn weighed(&self) -> impl Iterator<Item = (usize, f64, f64)> {
         let nodes = self.at.iter().zip(&self.weight).take(self.len);
-        let weighed = nodes.filter(|(_, weight)| **weight > 0.0);
-        weighed.map(|(&at, &weight)| weight * f(at)).sum()
+        let nodes = nodes.enumerate().map(|(l, (&at, &weight))| (l, at, weight));
+        nodes.filter(|(_, _, weight)| *weight > 0.0)
     }
 }
 
 /// Replaces scores with the greatest `max` by their probabilities.
 #[inline(never)]
 fn perturb<T: Scalar>(noise: Noise, max: f64, y: &mut [T]) {
-    let mut nodes = Nodes {
-        at: [0.0; NODES],
-        weight: [0.0; NODES],
-        len: 0,
-    };
-    if noise == Noise::Exponential {
-        let size: f64 = y.iter().map(|y| libm::exp(y.wide() - max)).sum();
-        let product = |t: f64| product(y, |y| 1.0 - t * libm::exp(y - max));
-        // The product is below exp(-size t).
-        let mut from = 0.0;
-        let mut to = if y.len() <= 64 { 1.0 } else { 8.0 / size };
-        while from < 1.0 && from * size < 64.0 {
-            nodes.panel(from, if to < 1.0 { to } else { 1.0 }, product);
-            (from, to) = (to, 2.0 * to);
-        }
-        for y in y {
-            let b = libm::exp(y.wide() - max);
-            *y = T::nearest(b * nodes.integral(|t| 1.0 / (1.0 - t * b)));
-        }
-        return;
-    }
-    let count = libm::log(y.len() as f64);
-    let (low, high, width) = if noise == Noise::Normal {
-        (-14.0, libm::sqrt(2.0 * count + 90.0), 4.0)
-    } else {
-        (-46.0, 46.0 + count, 7.0)
-    };
-    let mut from = low;
-    while from < high {
-        nodes.panel(from, from + width, |m| {
-            product(y, |y| cumulative(noise, m - (y - max)))
-        });
-        from += width;
-    }
+    let nodes = Nodes::new(noise, max, y);
     for y in y {
-        let s = y.wide() - max;
-        let p = if s == f64::NEG_INFINITY {
-            0.0
-        } else {
-            nodes.integral(|m| density(noise, m - s) / cumulative(noise, m - s))
-        };
-        *y = T::nearest(p);
+        let seen = seen(noise, y.wide() - max);
+        let terms = nodes
+            .weighed()
+            .map(|(_, at, weight)| weight * rate(noise, at, seen));
+        *y = T::nearest(terms.sum());
+    }
+}
+
+/// Replaces scores with the greatest `max` by the gradient of <dp, p> in them.
+#[inline(never)]
+fn perturb_vjp<T: Scalar>(noise: Noise, max: f64, dp: &[T], y: &mut [T]) {
+    let nodes = Nodes::new(noise, max, y);
+    // The sums of all rates, and of rates times dp, at each node.
+    let [mut whole, mut moved] = [[0.0; NODES]; 2];
+    for (y, dp) in y.iter().zip(dp) {
+        let seen = seen(noise, y.wide() - max);
+        for (l, at, _) in nodes.weighed() {
+            let rate = rate(noise, at, seen);
+            if let (Some(whole), Some(moved)) = (whole.get_mut(l), moved.get_mut(l)) {
+                *whole += rate;
+                *moved += rate * dp.wide();
+            }
+        }
+    }
+    for (y, dp) in y.iter_mut().zip(dp) {
+        let seen = seen(noise, y.wide() - max);
+        let terms = nodes.weighed().map(|(l, at, weight)| {
+            let both = whole.get(l).zip(moved.get(l));
+            let difference = both.map_or(0.0, |(whole, moved)| dp.wide() * whole - moved);
+            // t stands for exp(s_max - m), whose derivative is -t.
+            let slope = if noise == Noise::Exponential { at } else { 1.0 };
+            weight * slope * rate(noise, at, seen) * difference
+        });
+        *y = T::nearest(terms.sum());
+    }
+}
+
+/// Returns what the nodes know a score less the greatest by.
+fn seen(noise: Noise, s: f64) -> f64 {
+    if noise == Noise::Exponential {
+        libm::exp(s)
+    } else {
+        s
+    }
+}
+
+/// Returns the rate f / F at which a score becomes the greatest at a node.
+fn rate(noise: Noise, at: f64, seen: f64) -> f64 {
+    if noise == Noise::Exponential {
+        seen / (1.0 - at * seen)
+    } else {
+        density(noise, at - seen) / cumulative(noise, at - seen)
     }
 }
 

@@ -6,7 +6,7 @@ use super::subsets::{subsets, subsets_vjp};
 use super::threshold::max_and_nan;
 use super::{Logits, RowMap};
 use crate::cpu::dispatch;
-use crate::error::{Parameter, check_len};
+use crate::error::Parameter;
 use crate::scalar::Scalar;
 use crate::simd::order::{self, Body};
 use crate::simd::stream::copy;
@@ -118,23 +118,14 @@ impl<'m, T: Scalar> SoftTopK<'m, T> {
     /// # Ok::<(), suanzi::Error>(())
     /// ```
     pub fn vjp(&self, x: &[T], dp: &[T], dx: &mut [T]) -> Result<(), Error> {
-        check_len(x.len(), dp.len())?;
-        check_len(x.len(), dx.len())?;
-        self.logits.check(x.len(), x.len())?;
-        if self.logits.has_sink() {
-            return Err(Error::Unsupported);
-        }
-        dispatch!(self.executor, isa => self.vjp_on(isa, x, dp, dx));
+        self.scores(x, dp, dx)?;
+        dispatch!(self.executor, isa => self.vjp_on(isa, dp, dx));
         Ok(())
     }
 
-    /// [`Self::vjp`] on an instruction set.
+    /// [`Self::vjp`] on an instruction set, of the scores in `dx`.
     #[inline(always)]
-    fn vjp_on<S: Isa>(&self, isa: S, x: &[T], dp: &[T], dx: &mut [T]) {
-        copy(x, dx);
-        if !self.logits.is_raw() {
-            self.logits.write(isa, 0, None, dx);
-        }
+    fn vjp_on<S: Isa>(&self, isa: S, dp: &[T], dx: &mut [T]) {
         match self.decide(isa, dx) {
             Decision::At(at) if self.inclusion == Inclusion::Subsets => {
                 subsets_vjp(isa, at, self.k.wide(), dp, dx);

@@ -102,3 +102,34 @@ pub(crate) fn kept(scores: &[Wide], p: &[f64], top_k: usize, top_p: f64, min_p: 
     }
     kept
 }
+
+/// u^(1 / (alpha - 1)) over its sum, for finite scores, with u = max(0, s - tau) and
+/// sum u^(alpha / (alpha - 1)) = 1.
+pub(crate) fn normmax(scores: &[f64], alpha: f64) -> Vec<Wide> {
+    let max = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(s));
+    let s: Vec<Wide> = scores.iter().map(|&s| Wide::from(s) - max.into()).collect();
+    let exponent = alpha / (alpha - 1.0);
+    let excess = |tau: Wide| -> f64 {
+        let u = s.iter().map(|&s| s - tau).filter(|u| u.high > 0.0);
+        let terms = u.map(|u| (u.ln() * exponent.into()).exp());
+        terms.fold(Wide::from(-1.0), |a, b| a + b).high
+    };
+    let (mut low, mut high) = (Wide::from(-1.0), Wide::from(0.0));
+    for _ in 0..100 {
+        let middle = (low + high) * 0.5.into();
+        if excess(middle) > 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let raised: Vec<Wide> = s
+        .iter()
+        .map(|&s| match s - low {
+            u if u.high > 0.0 => u.ln().over((alpha - 1.0).into()).exp(),
+            _ => 0.0.into(),
+        })
+        .collect();
+    let whole = raised.iter().fold(Wide::from(0.0), |a, &b| a + b);
+    raised.iter().map(|r| r.over(whole)).collect()
+}
