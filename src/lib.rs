@@ -38,6 +38,7 @@
 //! | `simd` (default) | vector instructions; without it kernels run in one lane |
 //! | `heapless` | caches, rings and token buffers that own their storage |
 //! | `micromath` | tables of rotations by short approximations, for who asks for them by type |
+//! | `rand_core` | the noise of `probability` from any generator of the rand family |
 //! | `defmt` | `defmt::Format` for errors and small public types |
 //! | `capi` | the C interface; its header is `src/capi/suanzi.h` |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |
@@ -86,8 +87,8 @@ pub use scalar::Scalar;
 pub fn compiled_once() -> Result<(), Error> {
     fn of<T: Scalar>() -> Result<(), Error> {
         use probability::{
-            CrossEntropy, Entmax, LogSoftmax, LogSumExp, Logits, Noise, Normalized, PerturbMax,
-            ProbabilityMap, Rows, Softmax, SparseSoftmax, Sparsemax,
+            CrossEntropy, Entmax, Inclusion, LogSoftmax, LogSumExp, Logits, Noise, Normalized,
+            Normmax, PerturbMax, ProbabilityMap, Rows, SoftTopK, Softmax, SparseSoftmax, Sparsemax,
         };
         let (none, cpu): (&mut [T], _) = (&mut [], Cpu::default());
         math::sin_cos(cpu, &[], none, &mut [])?;
@@ -133,7 +134,15 @@ pub fn compiled_once() -> Result<(), Error> {
         probability::entmax_alpha_gradient(cpu, T::one() + T::one(), &[], &[])?;
         let _ = probability::draw(cpu, none, T::one());
         let _ = probability::argmax(cpu, none);
-        PerturbMax::new(Noise::Gumbel, Logits::new()).map_in_place(none)?;
+        let perturbed = PerturbMax::new(Noise::Gumbel, Logits::new());
+        perturbed.map_in_place(none)?;
+        perturbed.vjp(&[], &[], none)?;
+        let soft = SoftTopK::new(T::one(), Inclusion::Clamped, Logits::new())?;
+        soft.map_in_place(none)?;
+        soft.vjp(&[], &[], none)?;
+        let two = T::one() + T::one();
+        Normmax::new(two, Logits::new())?.map_in_place(none)?;
+        probability::normmax_vjp(cpu, two, &[], &[], none)?;
         Entmax::new(T::one(), Logits::new())?.loss(&[T::one()], 0, &mut [T::one()])?;
         SparseSoftmax::new(Logits::new()).loss(&[T::one()], 0, &mut [T::one()])?;
         CrossEntropy::new(Logits::new()).evaluate(&[T::one()], 0, &mut [T::one()])?;

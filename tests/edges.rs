@@ -1,8 +1,8 @@
 //! The edge contract of the probability room: one test for each line of its table, for every map.
 
 use suanzi::probability::{
-    Entmax, LogSoftmax, LogSumExp, Logits, Mask, Noise, Normalized, PerturbMax, ProbabilityMap,
-    Softmax, SparseSoftmax, Sparsemax, argmax,
+    Entmax, Inclusion, LogSoftmax, LogSumExp, Logits, Mask, Noise, Normalized, Normmax, PerturbMax,
+    ProbabilityMap, SoftTopK, Softmax, SparseSoftmax, Sparsemax, argmax,
 };
 use suanzi::{Cpu, Error, Parameter};
 
@@ -14,7 +14,11 @@ fn each(logits: Logits<'_, f32>, x: &[f32], see: impl Fn(&str, &[f32])) {
     for cpu in Cpu::levels().filter_map(|level| Cpu::with(level).ok()) {
         let entmax = |alpha| Entmax::new(alpha, logits).expect("in its domain").on(cpu);
         let sparse = SparseSoftmax::new(logits).on(cpu);
-        let maps: [(&str, &dyn ProbabilityMap<[f32]>); 16] = [
+        let soft = |inclusion| {
+            let map = SoftTopK::new(1.0, inclusion, logits);
+            map.expect("positive").on(cpu)
+        };
+        let maps: [(&str, &dyn ProbabilityMap<[f32]>); 22] = [
             ("softmax", &Softmax::new(logits).on(cpu)),
             ("sparsemax", &Sparsemax::new(logits).on(cpu)),
             ("entmax 1", &entmax(1.0)),
@@ -24,6 +28,15 @@ fn each(logits: Logits<'_, f32>, x: &[f32], see: impl Fn(&str, &[f32])) {
             ("top-k", &sparse.with_top_k(3).expect("positive")),
             ("top-p", &sparse.with_top_p(0.999_999).expect("a share")),
             ("min-p", &sparse.with_min_p(1e-6).expect("a share")),
+            (
+                "normmax",
+                &Normmax::new(2.0, logits).expect("in its domain").on(cpu),
+            ),
+            ("soft top-k, clamped", &soft(Inclusion::Clamped)),
+            ("soft top-k, exponential", &soft(Inclusion::Exponential)),
+            ("soft top-k, logistic", &soft(Inclusion::Logistic)),
+            ("soft top-k, Laplace", &soft(Inclusion::Laplace)),
+            ("soft top-k of subsets", &soft(Inclusion::Subsets)),
             (
                 "Taylor",
                 &Normalized::taylor(4, logits).expect("even").on(cpu),

@@ -37,7 +37,8 @@
 //!
 //! A masked value is never read into a result, not even a NaN. Output NaN is always the positive
 //! quiet NaN without payload. A single element of 1 is a matter of rounding for a spherical row: a
-//! zero gives zero there. Each line is a test of `tests/edges.rs`.
+//! zero gives zero there. [`SoftTopK`] keeps to the table for k = 1, and says on its own page what
+//! comes of more. Each line is a test of `tests/edges.rs`.
 
 mod degree;
 mod entmax;
@@ -79,6 +80,8 @@ pub use mask::{Mask, alibi_slope};
 pub use normalized::Normalized;
 pub use normmax::{Normmax, normmax_vjp};
 pub use perturb::{Distribution, Noise, PerturbMax, perturb_max_with};
+#[cfg(feature = "rand_core")]
+pub use sample::words;
 pub use sample::{gumbel_max, gumbel_softmax, gumbel_top_k};
 pub use soft_top_k::{Inclusion, SoftTopK};
 pub use softmax::Softmax;

@@ -98,6 +98,38 @@ fn upper_normal(tail: f64) -> f64 {
     z
 }
 
+/// Returns the words of a generator of the rand family, for the functions that take words.
+///
+/// ```
+/// use suanzi::probability::{gumbel_max, words};
+///
+/// /// A generator for the example: take one from `rand` or from your processor.
+/// struct Steps(u32);
+///
+/// impl rand_core::TryRng for Steps {
+///     type Error = core::convert::Infallible;
+///
+///     fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+///         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+///         Ok(self.0)
+///     }
+///     fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+///         rand_core::utils::next_u64_via_u32(self)
+///     }
+///     fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Self::Error> {
+///         rand_core::utils::fill_bytes_via_next_word(to, || self.try_next_u32())
+///     }
+/// }
+///
+/// let mut generator = Steps(7);
+/// let place = gumbel_max(&[1.0_f32, 90.0, 1.0], words(&mut generator));
+/// assert_eq!(place, Some(1));
+/// ```
+#[cfg(feature = "rand_core")]
+pub fn words<R: rand_core::Rng + ?Sized>(generator: &mut R) -> impl FnMut() -> u32 + '_ {
+    move || generator.next_u32()
+}
+
 /// Adds Gumbel noise to scores and takes the greatest: the place is drawn from the softmax of the
 /// scores (Gumbel-max, Yellott, 1977); none if there is no finite score.
 ///

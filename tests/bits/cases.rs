@@ -65,6 +65,12 @@ macro_rules! operations {
             entmax double SHORT;
             sparse_softmax single ROWS;
             sparse_softmax double SHORT;
+            soft_top_k single COLUMNS;
+            soft_top_k double COLUMNS;
+            subsets single CLASSES;
+            subsets double COLUMNS;
+            normmax single COLUMNS;
+            normmax double COLUMNS;
             normalized single SHORT;
             normalized double SHORT;
             biased single SHORT;
@@ -75,6 +81,8 @@ macro_rules! operations {
             losses double CLASSES;
             perturbed single PERTURBED;
             perturbed double PERTURBED;
+            perturbed_vjp single PERTURBED;
+            perturbed_vjp double PERTURBED;
             integers single HEADS;
             exp single MATH;
             exp double SMALL_MATH;
@@ -207,11 +215,11 @@ macro_rules! of_type {
                 Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
             };
             use suanzi::probability::{
-                ByteSoftmax, CrossEntropy, Distribution, Entmax, LogSoftmax, LogSumExp, Logits,
-                Mask, Noise, Normalized, PerturbMax, ProbabilityMap, Rows, Softmax, SparseSoftmax,
-                Sparsemax, WordSoftmax, alibi_slope, argmax, draw, entmax_alpha_gradient,
-                entmax_vjp, gumbel_max, gumbel_softmax, gumbel_top_k, log_softmax_vjp,
-                perturb_max_with,
+                ByteSoftmax, CrossEntropy, Distribution, Entmax, Inclusion, LogSoftmax, LogSumExp,
+                Logits, Mask, Noise, Normalized, Normmax, PerturbMax, ProbabilityMap, Rows,
+                SoftTopK, Softmax, SparseSoftmax, Sparsemax, WordSoftmax, alibi_slope, argmax,
+                draw, entmax_alpha_gradient, entmax_vjp, gumbel_max, gumbel_softmax, gumbel_top_k,
+                log_softmax_vjp, normmax_vjp, perturb_max_with,
             };
             use suanzi::{Error, math};
 

@@ -88,6 +88,42 @@ pub(crate) fn entmax(o: &mut Operands<T>) -> Result<(), Error> {
     Entmax::new(o.t, logits)?.on(o.cpu).map_rows(out, o.n)
 }
 
+pub(crate) fn soft_top_k(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.x, o.n), first(o.y, o.n));
+    let logits = Logits::new().scaled(o.t / (o.t + o.t))?;
+    let of = |inclusion| Ok(SoftTopK::new(o.t + o.t, inclusion, logits)?.on(o.cpu));
+    let (out, rest) = o.out.split_at_mut_checked(o.n).unwrap_or_default();
+    of(Inclusion::Clamped)?.map(x, out)?;
+    of(Inclusion::Exponential)?.map(x, first_mut(rest, o.n))?;
+    let (out, rest) = o.state.split_at_mut_checked(o.n).unwrap_or_default();
+    copy(o.raw, out);
+    of(Inclusion::Laplace)?.map_in_place(out)?;
+    of(Inclusion::Logistic)?.vjp(x, dp, first_mut(rest, o.n))
+}
+
+pub(crate) fn subsets(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.x, o.n), first(o.y, o.n));
+    let k = T::from(3_i16);
+    let map = SoftTopK::new(k, Inclusion::Subsets, Logits::new())?.on(o.cpu);
+    map.map(x, first_mut(o.out, o.n))?;
+    map.vjp(x, dp, first_mut(o.state, o.n))
+}
+
+pub(crate) fn normmax(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.x, o.n), first(o.y, o.n));
+    let (p, dx) = (first_mut(o.out, o.n), first_mut(o.state, o.n));
+    Normmax::new(o.t, Logits::new())?.on(o.cpu).map(x, p)?;
+    normmax_vjp(o.cpu, o.t, p, dp, dx)
+}
+
+pub(crate) fn perturbed_vjp(o: &mut Operands<T>) -> Result<(), Error> {
+    let (x, dp) = (first(o.y, o.n), first(o.x, o.n));
+    let map = PerturbMax::new(Noise::Exponential, Logits::new());
+    map.on(o.cpu).vjp(x, dp, first_mut(o.out, o.n))?;
+    let map = PerturbMax::new(Noise::Logistic, Logits::new());
+    map.on(o.cpu).vjp(x, dp, first_mut(o.state, o.n))
+}
+
 pub(crate) fn sparse_softmax(o: &mut Operands<T>) -> Result<(), Error> {
     let out = first_mut(o.out, o.n);
     let map = SparseSoftmax::new(Logits::new().scaled(o.t)?).on(o.cpu);
