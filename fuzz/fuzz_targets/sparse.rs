@@ -1,5 +1,5 @@
-//! Sparsemax, entmax and the sparse softmax by their laws: the simplex, the conditions of their optimum,
-//! order, permutation and shift, and the same bits on every level.
+//! Sparsemax, entmax, normmax, the sparse softmax and the soft top-k by their laws: the simplex, the
+//! conditions of their optimum, order, permutation and shift, and the same bits on every level.
 
 #![no_main]
 
@@ -26,6 +26,15 @@ struct Input {
 /// The orders that are tried.
 const ALPHAS: [f32; 8] = [1.03125, 1.25, 1.5, 1.75, 2.0, 2.5, 4.0, 8.0];
 
+/// The roads into a soft top-k.
+const INCLUSIONS: [Inclusion; 5] = [
+    Inclusion::Clamped,
+    Inclusion::Exponential,
+    Inclusion::Logistic,
+    Inclusion::Laplace,
+    Inclusion::Subsets,
+];
+
 /// Maps a row on every level, and holds them to the same bits.
 fn on_every_level(x: &[f32], map: impl Fn(Cpu, &mut [f32])) -> Vec<f32> {
     let mut first: Option<Vec<f32>> = None;
@@ -44,10 +53,15 @@ fn on_every_level(x: &[f32], map: impl Fn(Cpu, &mut [f32])) -> Vec<f32> {
 fn simplex(x: &[f32], p: &[f32]) {
     let sum: f64 = p.iter().map(|&p| f64::from(p)).sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    in_order(x, p, 0.0);
+}
+
+/// Checks that greater scores have no smaller parts, but for `slack`.
+fn in_order(x: &[f32], p: &[f32], slack: f32) {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
     for pair in order.windows(2) {
-        assert!(p[pair[0]] <= p[pair[1]] || x[pair[0]] == x[pair[1]]);
+        assert!(p[pair[0]] <= p[pair[1]] + slack || x[pair[0]] == x[pair[1]]);
     }
 }
 
@@ -82,16 +96,37 @@ fuzz_target!(|input: Input| {
             assert!(map.is_ok_and(|map| map.map_in_place(out).is_ok()));
         })
     };
+    let normmax = |x: &[f32]| {
+        on_every_level(x, |cpu, out| {
+            let map = Normmax::new(alpha, Logits::new());
+            assert!(map.is_ok_and(|map| map.on(cpu).map_in_place(out).is_ok()));
+        })
+    };
+    let inclusion = INCLUSIONS[usize::from(input.min_p) % INCLUSIONS.len()];
+    let soft = |x: &[f32]| {
+        on_every_level(x, |cpu, out| {
+            let map = SoftTopK::new(top_k as f32, inclusion, Logits::new());
+            assert!(map.is_ok_and(|map| map.on(cpu).map_in_place(out).is_ok()));
+        })
+    };
     let (p, q) = (entmax(&x), sparse(&x));
+    let (n, s) = (normmax(&x), soft(&x));
 
     // The edges.
     let nan = x.iter().any(|x| x.is_nan());
     let infinite = x.iter().filter(|x| **x == f32::INFINITY).count();
     let max = x.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
     if nan {
-        assert!(p.iter().chain(&q).all(|p| p.is_nan()));
+        assert!([p, q, n, s].iter().flatten().all(|p| p.is_nan()));
         return;
     }
+    // Numbers within [0, 1] in the order of their scores, that add up to k.
+    let numbers = x.iter().filter(|x| **x > f32::NEG_INFINITY).count();
+    assert!(s.iter().all(|s| (0.0..=1.0).contains(s)));
+    in_order(&x, &s, f32::EPSILON);
+    let sum: f64 = s.iter().map(|&s| f64::from(s)).sum();
+    let whole = numbers.min(top_k) as f64;
+    assert!((sum - whole).abs() <= 1e-6 * whole, "{sum} {whole}");
     if infinite > 0 || max == f32::NEG_INFINITY {
         for (x, p) in x.iter().zip(&p) {
             let share = if *x == f32::INFINITY {
@@ -104,6 +139,7 @@ fuzz_target!(|input: Input| {
         return;
     }
     simplex(&x, &p);
+    simplex(&x, &n);
 
     // The sparse softmax keeps at most k, and among them the greatest, or one whose probability rounds to
     // the same; those kept are in the ratio of their exponentials.
