@@ -114,7 +114,10 @@ fn find<S: Isa, T: Scalar, G: Shape<T>>(
     let (max, listed) = (filled.max, filled.listed);
     let from = bound.filter(|from| from.0 == max).map(|from| from.1);
     let at = if listed {
-        list.retain(|x| x > filled.least);
+        // What one block lists is above the last bound already.
+        if x.len() > FULL {
+            list.retain(|x| x > filled.least);
+        }
         solve(isa, shape, list.rows(), list.len(), max, from)
     } else {
         solve(isa, shape, x, x.len(), max, from)
