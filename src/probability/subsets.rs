@@ -107,7 +107,7 @@ impl Angles {
         }
         let mut product = Complex::splat(1.0);
         chances(isa, at, x, |_, q| {
-            product = product.times(&angles.factor(q))
+            product = product.times(&angles.factor(q));
         });
         angles.weight = product.times(&turn);
         let whole: f64 = angles.weight.re.iter().sum();
