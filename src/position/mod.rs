@@ -15,17 +15,20 @@
 //! computed with at run time, so a microcontroller needs no soft double.
 
 mod angle;
+mod base_search;
 mod fixed;
 mod frequencies;
 mod heads;
 mod layout;
 mod rope;
+mod similarity;
 mod source;
 mod table;
 mod trigonometry;
 mod turn;
 
 pub use angle::Angle;
+pub use base_search::{BaseSearch, asymptotic_base, cosine_integral};
 pub use frequencies::{Base, Frequencies, Radians, Turns};
 pub use layout::{HeadLayout, Pairing};
 pub use rope::Rope;

@@ -269,12 +269,22 @@ impl<T: Scalar> Score<T> for Logits<'_, T> {
             low = zero;
         }
         if !matches!(self.mask, Mask::None) {
-            let [mut bias, mut rest] = [[T::ZERO; LANES]; 2];
-            self.mask.bias(at, V::LANES, &mut bias, &mut rest);
-            let [bias, rest] = [bias, rest].map(
-                #[inline(always)]
-                |lanes| V::load(isa, &lanes),
-            );
+            // In one lane there is nothing to gain.
+            let stored = if V::LANES > 1 {
+                self.mask.stored(at, V::LANES)
+            } else {
+                None
+            };
+            let [bias, rest] = if let Some(add) = stored {
+                [V::load(isa, add), zero]
+            } else {
+                let [mut bias, mut rest] = [[T::ZERO; LANES]; 2];
+                self.mask.bias(at, V::LANES, &mut bias, &mut rest);
+                [bias, rest].map(
+                    #[inline(always)]
+                    |lanes| V::load(isa, &lanes),
+                )
+            };
             let (sum, error) = two_sum(score, bias);
             // What a mask removes may be NaN.
             score = V::select(bias.eq(lowest), lowest, sum);

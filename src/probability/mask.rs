@@ -1,5 +1,6 @@
 //! Which elements of a row count, and what is added to their scores.
 
+use super::lanes::part;
 use crate::Error;
 use crate::error::Parameter;
 use crate::math::twofold::two_product;
@@ -130,23 +131,45 @@ impl<T: Scalar> Mask<'_, T> {
         rest: &mut [T; LANES],
     ) {
         let lanes = bias.iter_mut().zip(rest).take(count);
-        for (i, (bias, rest)) in (at..).zip(lanes) {
-            match *self {
-                Self::None => {}
-                Self::Keep(keep) => {
-                    if !keep.get(i).copied().unwrap_or(false) {
+        match *self {
+            Self::None => {}
+            Self::Keep(keep) => {
+                let mut keep = part(keep, at).iter();
+                for (bias, _) in lanes {
+                    if !keep.next().copied().unwrap_or(false) {
                         *bias = T::NEG_INFINITY;
                     }
                 }
-                Self::Add(add) => *bias = add.get(i).copied().unwrap_or(T::NEG_INFINITY),
-                Self::Distance { slope, position } => {
+            }
+            Self::Add(add) => {
+                let mut add = part(add, at).iter();
+                for (bias, _) in lanes {
+                    *bias = add.next().copied().unwrap_or(T::NEG_INFINITY);
+                }
+            }
+            Self::Distance { slope, position } => {
+                for (i, (bias, rest)) in (at..).zip(lanes) {
                     let steps = T::from_count(position.abs_diff(i));
                     let (product, error) = two_product(lane(steps), lane(-slope));
                     (*bias, *rest) = (number::<T>(product), number::<T>(error));
                 }
-                Self::Margin { target, margin } if target == i => *bias = -margin,
-                Self::Margin { .. } => {}
             }
+            Self::Margin { target, margin } => {
+                for (i, (bias, _)) in (at..).zip(lanes) {
+                    if i == target {
+                        *bias = -margin;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns what the mask adds to a whole vector from `at` on, where it lies in memory.
+    #[inline(always)]
+    pub(super) fn stored(&self, at: usize, count: usize) -> Option<&[T]> {
+        match *self {
+            Self::Add(add) => part(add, at).get(..count),
+            _ => None,
         }
     }
 }

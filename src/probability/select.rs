@@ -52,9 +52,18 @@ pub(super) fn least<T: Scalar>(
 }
 
 /// Returns what keeps the `k` greatest elements; of equal ones the first. There must be as many, and
-/// no NaN.
-#[inline(always)]
+/// no NaN. A function of its own, since it counts in a loop and is called from many places.
+#[inline(never)]
 pub(super) fn greatest<S: Isa, T: Scalar>(isa: S, x: &[T], k: usize) -> Cut<T> {
+    isa.vectorize(
+        #[inline(always)]
+        || greatest_on(isa, x, k),
+    )
+}
+
+/// [`greatest`] on an instruction set.
+#[inline(always)]
+fn greatest_on<S: Isa, T: Scalar>(isa: S, x: &[T], k: usize) -> Cut<T> {
     let (lowest, highest) = range(isa, x);
     let least = least(
         lowest,

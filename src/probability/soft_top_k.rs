@@ -74,8 +74,8 @@ impl<'m, T: Scalar> SoftTopK<'m, T> {
     /// [`Parameter::TopK`] if `k` is not finite and positive, or for [`Inclusion::Subsets`] not whole.
     #[inline]
     pub fn new(k: T, inclusion: Inclusion, logits: Logits<'m, T>) -> Result<Self, Error> {
-        let fraction = libm::fmod(k.wide(), 1.0);
-        let countable = fraction == 0.0 || inclusion != Inclusion::Subsets;
+        let whole = libm::floor(k.wide()) == k.wide();
+        let countable = whole || inclusion != Inclusion::Subsets;
         if !(k > T::ZERO && k < T::INFINITY && countable) {
             return Err(Error::Domain(Parameter::TopK));
         }

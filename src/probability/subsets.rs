@@ -100,8 +100,9 @@ impl Angles {
             }
             angles.versine[l] = versine;
             angles.sine[l] = libm::sin(odd * PI / count);
-            // k turns, without the whole ones.
-            let turned = libm::fmod(k * odd, 2.0 * count) * PI / count;
+            // k turns, without the whole ones: differences of integers.
+            let turns = libm::floor(k * odd / (2.0 * count));
+            let turned = (k * odd - turns * (2.0 * count)) * PI / count;
             turn.re[l] = libm::cos(turned);
             turn.im[l] = -libm::sin(turned);
         }

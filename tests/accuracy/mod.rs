@@ -362,6 +362,27 @@ pub(crate) const TABLE: &[Row] = &[
         1.5,
         "swept: 1.334 ULP at 0x3ef54cec, fused 1.243; f64: points computed with mpmath",
     ),
+    Row {
+        operation: "similarity of a base",
+        f32_bound: f64::NAN,
+        f64_bound: 1.0,
+        unit: "absolute, of R (1e-13 + 2e-15 m)",
+        note: "R rotated elements, distance m",
+    },
+    Row {
+        operation: "smallest base",
+        f32_bound: f64::NAN,
+        f64_bound: 2e-9,
+        unit: "relative",
+        note: "and the ends of intervals; where the sum only touches zero its rounding moves the place",
+    },
+    Row {
+        operation: "cosine integral",
+        f32_bound: f64::NAN,
+        f64_bound: 1e-15,
+        unit: "absolute, of 1 + |ln x|",
+        note: "positive arguments",
+    },
 ];
 
 /// Returns the row of a function of one argument.

@@ -119,6 +119,7 @@ macro_rules! operations {
             rope_table single HEADS;
             rope_table double HEADS;
             rope_table_by lent HEADS;
+            base_search lent FEW_SIDES;
             rope_in_radians single HEADS;
             rope_in_radians double HEADS;
             turns single HEADS;
@@ -238,7 +239,10 @@ of_type!(double, f64);
 /// Operations with a part that the caller brings.
 pub(crate) mod lent {
     use suanzi::Error;
-    use suanzi::position::{Base, HeadLayout, Pairing, Rope, RopeTable, Trigonometry};
+    use suanzi::position::{
+        Base, BaseSearch, HeadLayout, Pairing, Rope, RopeTable, Trigonometry, asymptotic_base,
+        cosine_integral,
+    };
 
     use super::{Operands, first_mut};
 
@@ -258,6 +262,19 @@ pub(crate) mod lent {
             let parabola = |turn: f32| 16.0 * turn * (0.5 - turn.abs());
             (parabola(turn), parabola(quarter))
         }
+    }
+
+    pub(crate) fn base_search(o: &mut Operands<T>) -> Result<(), Error> {
+        let search = BaseSearch::new(o.n.wrapping_mul(2))?.on(o.cpu);
+        let base = search.smallest_base(12, 1.5, |_| ())?;
+        let end = search.interval_end(12, base, |_| ())?;
+        let context = search.longest_context(2.0 * base, 300)?;
+        let found = [base, end, search.similarity(base, context)?];
+        let numbers = [asymptotic_base(context), cosine_integral(base)];
+        for (out, number) in o.out.iter_mut().zip(found.into_iter().chain(numbers)) {
+            *out = number as T;
+        }
+        Ok(())
     }
 
     pub(crate) fn rope_table_by(o: &mut Operands<T>) -> Result<(), Error> {
