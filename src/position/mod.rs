@@ -5,6 +5,8 @@
 //! turns is a matter of [`Frequencies`]; [`Base`] has the usual ones. Which elements form a pair says a
 //! [`HeadLayout`].
 //!
+//! [`BaseSearch`] tells which base a context length needs, and how long a context a base holds.
+//!
 //! # Angles
 //!
 //! The usual way, a frequency in `f32` times a position in `f32`, is off by 1e-3 at position 131 071
