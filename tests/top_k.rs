@@ -190,6 +190,7 @@ fn gradients_are_differences() {
     for n in [2, 4, 9, 40] {
         let x: Vec<f64> = (0..n).map(|_| 1.5 * random.normal()).collect();
         let dp: Vec<f64> = (0..n).map(|_| random.normal()).collect();
+        let most = dp.iter().fold(0.0_f64, |m, dp| m.max(dp.abs()));
         for k in [1.0, 1.5, 3.0, n as f64 - 1.0] {
             for inclusion in ALL {
                 if k >= n as f64 || k.fract() != 0.0 && inclusion == Inclusion::Subsets {
@@ -224,9 +225,13 @@ fn gradients_are_differences() {
                             - (moved(2.0 * h) - moved(-2.0 * h)))
                             / (12.0 * h);
                         let context = format!("{inclusion:?} {k} of {n}, {i}");
-                        assert!((dx[i] - want).abs() < 1e-9, "{context}: {} {want}", dx[i]);
                         assert!(
-                            (f64::from(single[i]) - dx[i]).abs() < 2e-6,
+                            (dx[i] - want).abs() < bound64("soft top-k vjp") * most,
+                            "{context}: {} {want}",
+                            dx[i]
+                        );
+                        assert!(
+                            (f64::from(single[i]) - dx[i]).abs() < bound32("soft top-k vjp") * most,
                             "{context} in f32"
                         );
                     }

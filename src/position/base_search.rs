@@ -6,14 +6,10 @@ use crate::error::Parameter;
 use crate::simd::Isa;
 use crate::{Cpu, Error};
 
-/// The zero of the [`cosine_integral`].
-const CI_ZERO: f64 = 0.616_505_485_620_716_2;
 /// The greatest logarithm of a base.
 const GREATEST: f64 = 700.0;
 /// The least step in the logarithm of the base.
 const LEAST: f64 = 1e-13;
-/// What a sum that was scanned may be off by.
-const SCANNED: f64 = 1e-9;
 /// Distances that are looked at in full when all were scanned.
 const FEW: usize = 32;
 /// Distances that are remembered, because f was negative there.
@@ -27,8 +23,8 @@ const REMEMBERED: usize = 64;
 /// do not always hold longer contexts; the bases that hold one form many intervals.
 ///
 /// * **Domain:** even R up to 512, contexts up to 2^31.
-/// * **Accuracy:** f within R (1e-13 + 2e-15 m); bases and ends of intervals to 2e-9 of themselves, where
-///   the sum crosses zero to 1e-11.
+/// * **Accuracy:** f within R (1e-13 + 2e-15 m); bases and ends of intervals to 2e-9 of themselves, by
+///   golden values up to L = 65536.
 /// * **Cost:** a scan takes two operations for each pair and two distances, 75 KiB of stack and no other
 ///   memory; the smallest base for a context takes some hundred scans, see
 ///   [`smallest_base`](Self::smallest_base). Needs `f64` and a processor for desks.
@@ -102,8 +98,9 @@ impl BaseSearch {
     /// derivative in ln b and a bound of the second derivative leave f(m) negative. Where that bound says
     /// nothing more the base grows by 1e-13 of itself. `progress` sees the base after every scan.
     ///
-    /// For R = 128 it takes a second up to 32768 from 1.5 on, and some ten seconds for a million. A longer
-    /// context needs no smaller base, so that one search may begin where another ended.
+    /// A longer context needs no smaller base, so that one search may begin where another ended: so
+    /// `examples/rope_base.rs` takes under a second for R = 128 up to 32768, and about a minute for each of
+    /// 2^18 to 2^20.
     ///
     /// # Errors
     ///
@@ -126,9 +123,9 @@ impl BaseSearch {
     /// Returns where the interval of bases ends that hold a context with `base`, or 10^304: each base
     /// from `base` on and below it holds.
     ///
-    /// With [`smallest_base`](Self::smallest_base) from there on it lists the intervals. An end is found to
-    /// 1e-11 of itself. Every scan goes as far as the derivative of f allows for all distances, so that long
-    /// intervals of long contexts take many.
+    /// With [`smallest_base`](Self::smallest_base) from there on it lists the intervals. Every scan goes
+    /// as far as the derivative of f allows for all distances, so that long intervals of long contexts take
+    /// many.
     ///
     /// # Errors
     ///
@@ -152,65 +149,10 @@ impl BaseSearch {
     }
 }
 
-/// Returns what the smallest base for a context tends to as heads grow: L / x0, with the zero x0 of
-/// the [`cosine_integral`].
-///
-/// f(m) is then about (R / 2) (Ci(m) - Ci(m / b)) / ln b. For R = 128 bases are 4 to 112 times as large.
-///
-/// ```
-/// use suanzi::position::asymptotic_base;
-///
-/// assert_eq!(asymptotic_base(1024).round(), 1661.0);
-/// ```
-#[must_use]
-pub fn asymptotic_base(context: u32) -> f64 {
-    f64::from(context) / CI_ZERO
+/// Returns what a sum that was scanned may be off by: one below is evaluated again.
+fn scanned(pairs: usize, context: u32) -> f64 {
+    1e-9 + pairs as f64 * f64::from(context) * f64::EPSILON
 }
-
-/// Returns the cosine integral, Ci(x) = gamma + ln x + the integral of (cos t - 1) / t from 0 to x.
-///
-/// Within 1e-15 (1 + |ln x|) for positive x; minus infinity at zero, NaN below. A power series up to
-/// 4, then a continued fraction.
-///
-/// ```
-/// use suanzi::position::cosine_integral;
-///
-/// assert!(cosine_integral(0.616_505_485_620_716_2).abs() < 1e-15);
-/// assert_eq!(cosine_integral(0.0), f64::NEG_INFINITY);
-/// ```
-#[must_use]
-pub fn cosine_integral(x: f64) -> f64 {
-    const GAMMA: f64 = 0.577_215_664_901_532_9;
-    if x.is_nan() || x < 0.0 {
-        return f64::NAN;
-    }
-    if x == f64::INFINITY {
-        return 0.0;
-    }
-    if x <= 4.0 {
-        let (mut term, mut sum) = (1.0, 0.0);
-        for k in 1..20 {
-            let n = f64::from(2 * k);
-            term *= -x * x / (n * (n - 1.0));
-            sum += term / n;
-        }
-        return GAMMA + libm::log(x) + sum;
-    }
-    // E1(ix) = exp(-ix) / (1 + ix - 1 / (3 + ix - 4 / (5 + ix - 9 / ...))), from its end.
-    let (mut re, mut im) = (2.0 * f64::from(FRACTIONS) + 1.0, x);
-    for k in (1..=FRACTIONS).rev() {
-        let (n, size) = (f64::from(k), re * re + im * im);
-        let share = n * n / size;
-        (re, im) = (2.0 * n - 1.0 - share * re, x + share * im);
-    }
-    let (sin, cos) = libm::sincos(x);
-    let size = re * re + im * im;
-    // Ci(x) is minus the real part.
-    -(cos * re - sin * im) / size
-}
-
-/// Levels of the continued fraction.
-const FRACTIONS: u32 = 60;
 
 /// Returns the logarithm of a base.
 fn logarithm(base: f64) -> Result<f64, Error> {
@@ -226,13 +168,13 @@ fn logarithm(base: f64) -> Result<f64, Error> {
 #[inline(always)]
 fn longest<S: Isa>(isa: S, pairs: usize, u: f64, limit: u32) -> u32 {
     let spectrum = Spectrum::new(isa, pairs, u);
-    let mut longest = limit;
+    let (mut longest, scanned) = (limit, scanned(pairs, limit));
     spectrum.scan(isa, limit.into(), |start, values| {
         for (m, &value) in (start..).zip(values) {
             if m >= limit.into() {
                 return false;
             }
-            if value < SCANNED && spectrum.expand(isa, m as f64).value < 0.0 {
+            if value < scanned && spectrum.expand(isa, m as f64).value < 0.0 {
                 longest = m as u32;
                 return false;
             }
@@ -287,7 +229,7 @@ fn smallest<S: Isa>(
     progress: &mut impl FnMut(f64),
 ) -> Option<f64> {
     let mut u = libm::log(from);
-    let mut remembered = [0.0; REMEMBERED];
+    let (mut remembered, scanned) = ([0.0; REMEMBERED], scanned(pairs, context));
     while u < GREATEST {
         let spectrum = Spectrum::new(isa, pairs, u);
         let (mut step, mut place) = (0.0, 0);
@@ -314,7 +256,7 @@ fn smallest<S: Isa>(
         let mut least = Least::new();
         spectrum.scan(isa, context.into(), |start, values| {
             for (m, &value) in (start..context.into()).zip(values) {
-                if value < SCANNED {
+                if value < scanned {
                     // Steps are about this long.
                     least.see(value / m as f64, m);
                 }

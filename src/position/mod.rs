@@ -18,6 +18,7 @@
 
 mod angle;
 mod base_search;
+mod cosine_integral;
 mod fixed;
 mod frequencies;
 mod heads;
@@ -30,7 +31,8 @@ mod trigonometry;
 mod turn;
 
 pub use angle::Angle;
-pub use base_search::{BaseSearch, asymptotic_base, cosine_integral};
+pub use base_search::BaseSearch;
+pub use cosine_integral::{asymptotic_base, cosine_integral};
 pub use frequencies::{Base, Frequencies, Radians, Turns};
 pub use layout::{HeadLayout, Pairing};
 pub use rope::Rope;

@@ -93,7 +93,8 @@ impl Spectrum {
     }
 
     /// Calls `see` with f at each [`BLOCK`] distances, and the first of them, from zero on up to `count`
-    /// or as long as it is true. Within 1e-10 for distances below 2^24.
+    /// or as long as it is true. Within 2^-52 of pairs times distance, and
+    /// 1e-9.
     ///
     /// cos((c + j) theta) and cos((c - j) theta) are the difference and the sum of two products, one of
     /// cosines, one of sines: a distance takes one multiplication and one addition a pair.

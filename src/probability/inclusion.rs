@@ -1,14 +1,11 @@
 //! The threshold that scores exceed by as much as adds up to k.
 
 use super::Inclusion;
-use super::lanes::{part, tree};
+use super::lanes::{TOGETHER, part, tree};
 use super::root::falling;
 use crate::math::exp::exp_lanes;
 use crate::scalar::Scalar;
 use crate::simd::{Isa, LANES, Lanes};
-
-/// Elements that are looked at together, enough for the longest vectors.
-pub(super) const TOGETHER: usize = 4 * LANES;
 
 /// How much of the terms of a sum its rounding may be.
 const NOISE: f64 = 1.0 / (1_u64 << 40) as f64;

@@ -4,6 +4,9 @@ use crate::scalar::Scalar;
 use crate::simd::stream::copy;
 use crate::simd::{Isa, LANES, Lanes};
 
+/// Elements that are looked at together, enough for the longest vectors.
+pub(super) const TOGETHER: usize = 4 * LANES;
+
 /// Calls `row` with each sixteen elements of `x`, those beyond the end minus infinity.
 #[inline(always)]
 pub(super) fn rows<T: Scalar>(x: &[T], mut row: impl FnMut(&[T; LANES])) {

@@ -52,6 +52,7 @@ mod log_sum_exp;
 mod logits;
 mod loss;
 mod mask;
+mod nodes;
 mod normalized;
 mod normmax;
 mod perturb;

@@ -1,6 +1,6 @@
 //! The entmax of any other order: probabilities that grow as a power that is no integer.
 
-use super::lanes::{part, total, vectors};
+use super::lanes::{TOGETHER, part, total, vectors};
 use super::root::falling;
 use super::threshold::{Shape, below};
 use crate::math::exp::ScaledExp;
@@ -24,9 +24,6 @@ pub(super) struct Power {
     exponent: f64,
     power: f64,
 }
-
-/// Elements whose powers are taken together, enough for the longest vectors.
-const TOGETHER: usize = 4 * LANES;
 
 impl Power {
     /// Returns the entmax of an alpha above one.

@@ -15,7 +15,8 @@
 use core::f64::consts::PI;
 
 use super::Inclusion;
-use super::inclusion::{TOGETHER, Threshold, tails};
+use super::inclusion::{Threshold, tails};
+use super::lanes::TOGETHER;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 

@@ -95,6 +95,20 @@ pub(crate) const TABLE: &[Row] = &[
         note: "all five inclusions, computed in f64",
     },
     Row {
+        operation: "soft top-k vjp",
+        f32_bound: 2e-6,
+        f64_bound: 1e-9,
+        unit: "absolute, of max |dp|",
+        note: "f64 against differences of the map; f32 against f64",
+    },
+    Row {
+        operation: "perturb max vjp",
+        f32_bound: 1e-6,
+        f64_bound: 1e-7,
+        unit: "absolute, of max |dp|",
+        note: "f64 against differences of the map; f32 against f64",
+    },
+    Row {
         operation: "sparse softmax",
         f32_bound: 3.0,
         f64_bound: 3.0,
