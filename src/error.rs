@@ -72,6 +72,10 @@ pub enum Parameter {
     Temperature,
     /// A position: below 2^31, and within the table where there is one.
     Position,
+    /// A context length: at least two tokens.
+    Context,
+    /// The pairs of each axis: they add up to the pairs of a head.
+    Axes,
     /// The head dimension: positive.
     HeadDim,
     /// The numbers of heads: the query heads are a positive multiple of the key/value heads.
@@ -120,6 +124,8 @@ impl fmt::Display for Parameter {
             Self::Frequency => "a frequency must be finite and below 2^64",
             Self::Temperature => "the temperature must be finite and positive",
             Self::Position => "a position must lie below 2^31 and within the table",
+            Self::Context => "a context must have at least two tokens",
+            Self::Axes => "the pairs of the axes must add up to those of a head",
             Self::HeadDim => "the head dimension must be positive",
             Self::Heads => "the query heads must be a positive multiple of the key/value heads",
             Self::Window => "the window must be positive",

@@ -8,7 +8,7 @@
 
 use core::fmt::Debug;
 
-use super::Turns;
+use super::{Coordinate, Turns};
 use crate::math::sin_cos_pi::sin_cos_fraction;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
@@ -24,6 +24,8 @@ pub trait Angle: Scalar + sealed::Cut {
     fn narrowed(turns: Turns) -> Self::Turns;
     /// Returns the angle at a position, in units of 2^-64 turns, less than one unit low.
     fn at(turns: Self::Turns, position: i32) -> u64;
+    /// Returns the angle at a place between positions, in units of 2^-64 turns, less than two low.
+    fn at_place(turns: Self::Turns, place: Coordinate) -> u64;
 }
 
 impl Angle for f32 {
@@ -37,6 +39,13 @@ impl Angle for f32 {
     #[inline(always)]
     fn at(turns: u64, position: i32) -> u64 {
         turns.wrapping_mul(i64::from(position) as u64)
+    }
+    #[inline(always)]
+    fn at_place(turns: u64, place: Coordinate) -> u64 {
+        let (whole, part) = place.parts();
+        let (high, low) = (turns >> 32, u64::from(turns as u32));
+        let part = u64::from(part);
+        Self::at(turns, whole).wrapping_add(high * part + (low * part >> 32))
     }
 }
 
@@ -52,10 +61,21 @@ impl Angle for f64 {
     fn at(turns: u128, position: i32) -> u64 {
         (turns.wrapping_mul(i128::from(position) as u128) >> 64) as u64
     }
+    #[inline(always)]
+    fn at_place(turns: u128, place: Coordinate) -> u64 {
+        let (whole, part) = place.parts();
+        let (high, low) = (turns >> 32, u128::from(turns as u32));
+        let part = high * u128::from(part) + (low * u128::from(part) >> 32);
+        (turns
+            .wrapping_mul(i128::from(whole) as u128)
+            .wrapping_add(part)
+            >> 64) as u64
+    }
 }
 
 mod sealed {
     use super::Compute;
+    use crate::position::fixed::POINT;
 
     /// Conversions of one number type.
     pub trait Cut: Compute {
@@ -66,6 +86,8 @@ mod sealed {
 
         /// Returns this number type's rounding of a constant, once per encoding.
         fn rounded(value: f64) -> Self;
+        /// Returns the nearest of a count of units of 2^-96.
+        fn from_units(units: u128) -> Self;
         /// Cuts an angle within 2^61 into a high and a low part, integers in their units.
         fn cut(rest: i64) -> (Self, Self);
         /// Returns a count of quarter turns.
@@ -79,6 +101,10 @@ mod sealed {
         #[inline(always)]
         fn rounded(value: f64) -> Self {
             value as Self
+        }
+        #[inline]
+        fn from_units(units: u128) -> Self {
+            units as Self / (1_u128 << POINT) as Self
         }
         #[inline(always)]
         fn cut(rest: i64) -> (Self, Self) {
@@ -101,6 +127,10 @@ mod sealed {
         fn rounded(value: f64) -> Self {
             value
         }
+        #[inline]
+        fn from_units(units: u128) -> Self {
+            units as Self / (1_u128 << POINT) as Self
+        }
         #[inline(always)]
         fn cut(rest: i64) -> (Self, Self) {
             // At most 2^52 units of 2^-53 quarters, and the rest in units of 2^-62: both exact.
@@ -114,22 +144,20 @@ mod sealed {
     }
 }
 
-/// Returns sine and cosine of the angles that a vector of pairs turns by at a position.
+/// Returns sine and cosine of a vector of angles, in units of 2^-64 turns.
 ///
-/// Missing frequencies count as zero. Absolute error: below 2^-24 in `f32`, 2^-52.6 in `f64`.
+/// Missing ones count as zero. Absolute error: below 2^-24 in `f32`, 2^-52.6 in `f64`.
 #[inline(always)]
 pub(super) fn sin_cos<V: Lanes<Element: Angle>>(
     isa: V::Isa,
-    turns: &[<V::Element as Angle>::Turns],
-    position: i32,
+    angles: impl Iterator<Item = u64>,
 ) -> (V, V) {
     use sealed::Cut;
     let mut high = [V::Element::ZERO; LANES];
     let mut low = [V::Element::ZERO; LANES];
     let mut quarters = [V::Element::ZERO; LANES];
     let lanes = high.iter_mut().zip(&mut low).zip(&mut quarters);
-    for (((high, low), quarters), &turns) in lanes.zip(turns).take(V::LANES) {
-        let angle = V::Element::at(turns, position);
+    for (((high, low), quarters), angle) in lanes.zip(angles).take(V::LANES) {
         let nearest = angle.wrapping_add(1 << 61) >> 62;
         (*high, *low) = V::Element::cut(angle.wrapping_sub(nearest << 62) as i64);
         *quarters = V::Element::from_quarters(nearest);

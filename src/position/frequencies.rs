@@ -3,6 +3,7 @@
 use core::num::NonZero;
 
 use super::fixed::Fraction;
+use super::scaling::check_temperature;
 use crate::Error;
 use crate::error::Parameter;
 
@@ -13,7 +14,7 @@ use crate::error::Parameter;
 /// same product. An error of 2^-128 turns grows to less than 2^-94 radians at position 2^31.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Turns(Fraction);
+pub struct Turns(pub(super) Fraction);
 
 impl Turns {
     /// No rotation.
@@ -22,19 +23,13 @@ impl Turns {
     /// Returns the fraction with these upper and lower 64 bits.
     #[must_use]
     pub const fn from_parts(high: u64, low: u64) -> Self {
-        Self(Fraction([
-            low as u32,
-            (low >> 32) as u32,
-            high as u32,
-            (high >> 32) as u32,
-        ]))
+        Self(Fraction((high as u128) << 64 | low as u128))
     }
 
     /// Returns the upper and lower 64 bits.
     #[must_use]
     pub const fn parts(self) -> (u64, u64) {
-        let [a, b, c, d] = self.0.0;
-        ((d as u64) << 32 | c as u64, (b as u64) << 32 | a as u64)
+        ((self.0.0 >> 64) as u64, self.0.0 as u64)
     }
 
     /// Returns the turns of an angle, right to 2^-128 for that `f64`. Integer arithmetic.
@@ -45,7 +40,7 @@ impl Turns {
     /// # Errors
     ///
     /// [`Parameter::Frequency`] unless the magnitude is below 2^64.
-    pub fn from_radians(radians: f64) -> Result<Self, Error> {
+    pub const fn from_radians(radians: f64) -> Result<Self, Error> {
         let bits = radians.to_bits();
         if bits & MAGNITUDE >= LIMIT {
             return Err(Error::Domain(Parameter::Frequency));
@@ -56,12 +51,12 @@ impl Turns {
     /// Returns this angle times `factor`, right to 2^-128 for that `f64`. Integer arithmetic.
     ///
     /// The angle counts as one between zero and a full turn, before the product leaves out whole
-    /// turns. It is what scalings of the frequencies (interpolation by a factor, ramps) need.
+    /// turns.
     ///
     /// # Errors
     ///
     /// [`Parameter::Frequency`] unless the magnitude of the factor is below 2^64.
-    pub fn scaled(self, factor: f64) -> Result<Self, Error> {
+    pub const fn scaled(self, factor: f64) -> Result<Self, Error> {
         let bits = factor.to_bits();
         if bits & MAGNITUDE >= LIMIT {
             return Err(Error::Domain(Parameter::Frequency));
@@ -69,12 +64,38 @@ impl Turns {
         Ok(Self(self.0.scaled(bits)).negated_if(bits > MAGNITUDE))
     }
 
-    fn negated_if(self, negative: bool) -> Self {
+    /// Returns this angle divided by `factor`, right to 2^-127 for that `f64` where it is at least one,
+    /// else to 2^-127 times its inverse. Integer arithmetic.
+    ///
+    /// The angle counts as one between zero and a full turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter::Frequency`] unless the factor is positive, from 2^-64 up to 2^64.
+    pub const fn divided(self, factor: f64) -> Result<Self, Error> {
+        match check_factor(factor) {
+            Ok(()) => Ok(Self(self.0.divided(factor.to_bits()))),
+            Err(error) => Err(error),
+        }
+    }
+
+    const fn negated_if(self, negative: bool) -> Self {
         if negative {
             Self(self.0.negated())
         } else {
             self
         }
+    }
+}
+
+/// Checks a factor that frequencies are divided by.
+pub(super) const fn check_factor(factor: f64) -> Result<(), Error> {
+    // Compared as integers: a microcontroller has no instruction for f64.
+    let bits = factor.to_bits();
+    if bits >= 1.0_f64.to_bits() - (64 << 52) && bits < LIMIT {
+        Ok(())
+    } else {
+        Err(Error::Domain(Parameter::Frequency))
     }
 }
 
@@ -212,13 +233,12 @@ impl<'a> Radians<'a> {
     ///
     /// [`Parameter::Temperature`] unless it is finite and positive.
     pub const fn with_temperature(self, temperature: f64) -> Result<Self, Error> {
-        if temperature.to_bits() > 0 && temperature.to_bits() < f64::INFINITY.to_bits() {
-            Ok(Self {
+        match check_temperature(temperature) {
+            Ok(()) => Ok(Self {
                 temperature,
                 ..self
-            })
-        } else {
-            Err(Error::Domain(Parameter::Temperature))
+            }),
+            Err(error) => Err(error),
         }
     }
 }

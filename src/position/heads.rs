@@ -2,18 +2,70 @@
 
 use super::angle::Angle;
 use super::source::Row;
-use crate::simd::{Lanes, prefetch};
+use crate::scalar::sealed::Compute;
+use crate::simd::{LANES, Lanes, prefetch};
+use crate::storage::{Bf16, F16, Stored};
+
+/// A number type that heads are kept in, to be rotated in `T`.
+///
+/// Sealed: `f32` and `f64` in themselves, [`F16`] and [`Bf16`] in `f32`. The latter are widened exactly
+/// and rounded once, to nearest even; elements that do not turn keep their bits.
+pub trait HeadElement<T: Angle>: Stored<T> + sealed::Rotated<T> {}
+
+impl<T: Angle + Stored<T>> HeadElement<T> for T {}
+impl HeadElement<f32> for F16 {}
+impl HeadElement<f32> for Bf16 {}
+
+mod sealed {
+    use super::{Angle, Bf16, F16, Heads, Narrow, Stored};
+
+    /// How heads of a number type are read and written.
+    pub trait Rotated<T: Angle>: Sized {
+        /// Returns heads to be rotated in place.
+        fn in_place(x: &mut [Self]) -> impl Heads<T>;
+        /// Returns heads to be rotated from one slice into another.
+        fn into<'a>(x: &'a [Self], out: &'a mut [Self]) -> impl Heads<T>;
+    }
+
+    impl<T: Angle + Stored<T>> Rotated<T> for T {
+        #[inline(always)]
+        fn in_place(x: &mut [T]) -> impl Heads<T> {
+            x
+        }
+        #[inline(always)]
+        fn into<'a>(x: &'a [T], out: &'a mut [T]) -> impl Heads<T> {
+            (x, out)
+        }
+    }
+
+    macro_rules! narrow {
+        ($t:ident) => {
+            impl Rotated<f32> for $t {
+                #[inline(always)]
+                fn in_place(x: &mut [$t]) -> impl Heads<f32> {
+                    Narrow(None, x)
+                }
+                #[inline(always)]
+                fn into<'a>(x: &'a [$t], out: &'a mut [$t]) -> impl Heads<f32> {
+                    Narrow(Some(x), out)
+                }
+            }
+        };
+    }
+    narrow!(F16);
+    narrow!(Bf16);
+}
 
 /// What a rotation reads and writes: one slice, or two of the same length.
-pub(super) trait Heads<T: Angle> {
+pub trait Heads<T: Angle> {
     /// Returns the number of elements.
     fn len(&self) -> usize;
-    /// Returns `len` elements to read, from `at` on.
-    fn from(&self, at: usize, len: usize) -> &[T];
+    /// Loads `N` vectors from `at` on; zeros beyond the end.
+    fn load<V: Lanes<Element = T>, const N: usize>(&self, isa: V::Isa, at: usize) -> [V; N];
+    /// Stores `N` vectors from `at` on.
+    fn store<V: Lanes<Element = T>, const N: usize>(&mut self, at: usize, vectors: [V; N]);
     /// Asks memory for `len` elements that will be read, from `at` on.
     fn ask<V: Lanes>(&self, at: usize, len: usize);
-    /// Returns `len` elements to write, from `at` on.
-    fn to(&mut self, at: usize, len: usize) -> &mut [T];
     /// Passes elements on unchanged.
     fn copy(&mut self, at: usize, len: usize);
     /// Maps the whole vectors of the two halves of the head at `at`, with the row beside them.
@@ -22,8 +74,18 @@ pub(super) trait Heads<T: Angle> {
         isa: V::Isa,
         at: usize,
         row: Row<'_, T>,
-        map: impl FnMut(V, V, V, V) -> (V, V),
-    );
+        mut map: impl FnMut(V, V, V, V) -> (V, V),
+    ) {
+        let (mut first, mut second) = (at, at + row.cos.len());
+        for (cos, sin) in row.vectors(V::LANES) {
+            let ([a], [b]) = (self.load(isa, first), self.load(isa, second));
+            let (y, z) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+            self.store(first, [y]);
+            self.store(second, [z]);
+            first += V::LANES;
+            second += V::LANES;
+        }
+    }
     /// Maps two neighboring vectors after the other of the head at `at`, as far as the rows beside them
     /// reach: `map([a, b], [two of the first row], [two of the second])`.
     fn neighbors<V: Lanes<Element = T>>(
@@ -31,8 +93,37 @@ pub(super) trait Heads<T: Angle> {
         isa: V::Isa,
         at: usize,
         rows: (&[T], &[T]),
-        map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
-    );
+        mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
+    ) {
+        let row = Row {
+            cos: rows.0,
+            sin: rows.1,
+        };
+        let mut at = at;
+        for (first, second) in row.vectors(2 * V::LANES) {
+            let y = map(self.load(isa, at), two(isa, first), two(isa, second));
+            self.store(at, y);
+            at += 2 * V::LANES;
+        }
+    }
+}
+
+/// Loads `N` vectors.
+#[inline(always)]
+fn load<V: Lanes, const N: usize>(isa: V::Isa, x: &[V::Element]) -> [V; N] {
+    let mut vectors = [V::splat(isa, V::Element::ZERO); N];
+    for (v, x) in vectors.iter_mut().zip(x.chunks_exact(V::LANES)) {
+        *v = V::load(isa, x);
+    }
+    vectors
+}
+
+/// Stores `N` vectors.
+#[inline(always)]
+pub(super) fn store<V: Lanes, const N: usize>(vectors: [V; N], x: &mut [V::Element]) {
+    for (v, x) in vectors.into_iter().zip(x.chunks_exact_mut(V::LANES)) {
+        v.store(x);
+    }
 }
 
 /// Loads two vectors.
@@ -42,30 +133,22 @@ fn two<V: Lanes>(isa: V::Isa, x: &[V::Element]) -> [V; 2] {
     [V::load(isa, a), V::load(isa, b)]
 }
 
-/// Stores two vectors.
-#[inline(always)]
-fn store_two<V: Lanes>([a, b]: [V; 2], x: &mut [V::Element]) {
-    let (x, y) = x.split_at_mut_checked(V::LANES).unwrap_or_default();
-    a.store(x);
-    b.store(y);
-}
-
 impl<T: Angle> Heads<T> for &mut [T] {
     #[inline(always)]
     fn len(&self) -> usize {
         <[T]>::len(self)
     }
     #[inline(always)]
-    fn from(&self, at: usize, len: usize) -> &[T] {
-        span(self, at, len)
+    fn load<V: Lanes<Element = T>, const N: usize>(&self, isa: V::Isa, at: usize) -> [V; N] {
+        load(isa, span(self, at, N * V::LANES))
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>, const N: usize>(&mut self, at: usize, vectors: [V; N]) {
+        store(vectors, span_mut(self, at, N * V::LANES));
     }
     /// One stream of lines, which the processor foresees by itself.
     #[inline(always)]
     fn ask<V: Lanes>(&self, _: usize, _: usize) {}
-    #[inline(always)]
-    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
-        span_mut(self, at, len)
-    }
     #[inline(always)]
     fn copy(&mut self, _: usize, _: usize) {}
     #[inline(always)]
@@ -103,7 +186,7 @@ impl<T: Angle> Heads<T> for &mut [T] {
             .zip(second.chunks_exact(2 * V::LANES));
         let head = span_mut(self, at, first.len()).chunks_exact_mut(2 * V::LANES);
         for (y, (c, s)) in head.zip(rows) {
-            store_two(map(two(isa, y), two(isa, c), two(isa, s)), y);
+            store(map(two(isa, y), two(isa, c), two(isa, s)), y);
         }
     }
 }
@@ -114,16 +197,16 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
         self.1.len()
     }
     #[inline(always)]
-    fn from(&self, at: usize, len: usize) -> &[T] {
-        span(self.0, at, len)
+    fn load<V: Lanes<Element = T>, const N: usize>(&self, isa: V::Isa, at: usize) -> [V; N] {
+        load(isa, span(self.0, at, N * V::LANES))
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = T>, const N: usize>(&mut self, at: usize, vectors: [V; N]) {
+        store(vectors, span_mut(self.1, at, N * V::LANES));
     }
     #[inline(always)]
     fn ask<V: Lanes>(&self, at: usize, len: usize) {
         prefetch::<V, T>(self.0, at, len);
-    }
-    #[inline(always)]
-    fn to(&mut self, at: usize, len: usize) -> &mut [T] {
-        span_mut(self.1, at, len)
     }
     #[inline(always)]
     fn copy(&mut self, at: usize, len: usize) {
@@ -171,7 +254,48 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
         let x = span(self.0, at, first.len()).chunks_exact(2 * V::LANES);
         let y = span_mut(self.1, at, first.len()).chunks_exact_mut(2 * V::LANES);
         for ((x, y), (c, s)) in x.zip(y).zip(rows) {
-            store_two(map(two(isa, x), two(isa, c), two(isa, s)), y);
+            store(map(two(isa, x), two(isa, c), two(isa, s)), y);
+        }
+    }
+}
+
+/// Heads that are kept in a narrower type: what is read, if it is not what is written.
+struct Narrow<'a, X>(Option<&'a [X]>, &'a mut [X]);
+
+impl<X: Stored<f32>> Heads<f32> for Narrow<'_, X> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+    #[inline(always)]
+    fn load<V: Lanes<Element = f32>, const N: usize>(&self, isa: V::Isa, at: usize) -> [V; N] {
+        let mut vectors = [V::splat(isa, 0.0); N];
+        let x = span(self.0.unwrap_or(self.1), at, N * V::LANES);
+        for (v, x) in vectors.iter_mut().zip(x.chunks_exact(V::LANES)) {
+            *v = X::load(isa, x);
+        }
+        vectors
+    }
+    #[inline(always)]
+    fn store<V: Lanes<Element = f32>, const N: usize>(&mut self, at: usize, vectors: [V; N]) {
+        let x = span_mut(self.1, at, N * V::LANES).chunks_exact_mut(V::LANES);
+        for (v, x) in vectors.into_iter().zip(x) {
+            let mut lanes = [0.0; LANES];
+            v.store(&mut lanes);
+            for (x, lane) in x.iter_mut().zip(lanes) {
+                *x = X::narrow(lane);
+            }
+        }
+    }
+    /// Widening takes longer than reading.
+    #[inline(always)]
+    fn ask<V: Lanes>(&self, _: usize, _: usize) {}
+    #[inline(always)]
+    fn copy(&mut self, at: usize, len: usize) {
+        if let Some(x) = self.0 {
+            for (to, &from) in span_mut(self.1, at, len).iter_mut().zip(span(x, at, len)) {
+                *to = from;
+            }
         }
     }
 }

@@ -95,6 +95,11 @@ impl HeadLayout {
         self.pairing
     }
 
+    /// Returns the layout of heads of the same length that turn so many pairs.
+    pub(super) const fn with_pairs(self, pairs: usize) -> Self {
+        Self { pairs, ..self }
+    }
+
     /// Returns where element `index` of a head of this layout stands in a head paired as `pairing`.
     #[must_use]
     pub const fn index_in(self, pairing: Pairing, index: usize) -> usize {

@@ -17,13 +17,22 @@
 //! computed with at run time, so a microcontroller needs no soft double.
 
 mod angle;
+mod axes;
+mod axial;
 mod base_search;
+mod by_parts;
+mod coordinate;
 mod cosine_integral;
+mod cursor;
 mod fixed;
 mod frequencies;
 mod heads;
 mod layout;
+mod ntk;
+mod query_scale;
+mod relative;
 mod rope;
+mod scaling;
 mod similarity;
 mod source;
 mod table;
@@ -31,13 +40,23 @@ mod trigonometry;
 mod turn;
 
 pub use angle::Angle;
+pub use axes::{Axes, PerAxis};
+pub use axial::AxialRope;
 pub use base_search::BaseSearch;
+pub use by_parts::{ByParts, Ramp};
+pub use coordinate::Coordinate;
 pub use cosine_integral::{asymptotic_base, cosine_integral};
+pub use cursor::{Cursor, Grid, Placement};
 pub use frequencies::{Base, Frequencies, Radians, Turns};
+pub use heads::HeadElement;
 pub use layout::{HeadLayout, Pairing};
+pub use ntk::{Ntk, NtkRule};
+pub use query_scale::{log_n_scale, step_scale};
+pub use relative::Distance;
 pub use rope::Rope;
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 pub(crate) use rope::heads_per_token;
+pub use scaling::{FrequencyFactors, Linear, Proportional};
 pub use table::RopeTable;
 #[cfg(feature = "micromath")]
 pub use trigonometry::Micromath;

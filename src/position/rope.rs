@@ -1,12 +1,11 @@
 //! Rotary position encoding, its angles computed on the fly.
 
+use super::HeadElement;
 use super::angle::Angle;
-use super::heads::Heads;
 use super::layout::check_heads;
 use super::source::OnTheFly;
 use super::turn;
 use super::{Frequencies, HeadLayout, PositionEncoding};
-use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::{Cpu, Error};
 
@@ -145,10 +144,18 @@ impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     /// # Errors
     ///
     /// [`Error::Multiple`] if `x` is not whole heads, [`Error::Length`] if `out` has another length.
-    pub fn rotate_into(&self, at: i32, x: &[T], out: &mut [T]) -> Result<(), Error> {
+    pub fn rotate_into<X>(&self, at: i32, x: &[X], out: &mut [X]) -> Result<(), Error>
+    where
+        X: HeadElement<T>,
+    {
         check_heads(self.layout.head_dim(), x.len())?;
         check_len(x.len(), out.len())?;
-        self.turn(x.len(), self.forward(at), (x, out));
+        turn::one(
+            self.executor,
+            self.layout,
+            self.forward(at),
+            X::into(x, out),
+        );
         Ok(())
     }
 
@@ -160,19 +167,19 @@ impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     /// # Errors
     ///
     /// [`Error::Multiple`] if `x` is not a whole number of heads for every position.
-    pub fn rotate_each<P>(&self, positions: P, x: &mut [T]) -> Result<(), Error>
+    pub fn rotate_each<P, X>(&self, positions: P, x: &mut [X]) -> Result<(), Error>
     where
         P: IntoIterator<Item = i32, IntoIter: ExactSizeIterator>,
+        X: HeadElement<T>,
     {
         let positions = positions.into_iter();
         let heads = heads_per_token(self.layout, positions.len(), x.len())?;
-        let layout = self.layout;
+        let angles = self.forward(0);
         let angles = positions.map(
             #[inline(always)]
-            |at| self.forward(at),
+            |position| OnTheFly { position, ..angles },
         );
-        let mut x = x;
-        dispatch!(self.executor, isa => turn::tokens(isa, layout, heads, angles, &mut x));
+        turn::each(self.executor, self.layout, heads, angles, X::in_place(x));
         Ok(())
     }
 
@@ -184,38 +191,27 @@ impl<T: Angle, S: AsRef<[T::Turns]>> Rope<T, S> {
     /// # Errors
     ///
     /// [`Error::Multiple`] if `x` is not whole heads.
-    pub fn shift(&self, offset: i32, x: &mut [T]) -> Result<(), Error> {
-        check_heads(self.layout.head_dim(), x.len())?;
-        self.turn(x.len(), self.angles(offset, T::ONE, T::ONE), x);
-        Ok(())
+    pub fn shift<X: HeadElement<T>>(&self, offset: i32, x: &mut [X]) -> Result<(), Error> {
+        self.turn(self.angles(offset, T::ONE, T::ONE), x)
     }
 
     /// Turns every head by the same angles.
-    fn turn(&self, len: usize, angles: OnTheFly<'_, T>, mut x: impl Heads<T>) {
-        let layout = self.layout;
-        let count = len / layout.head_dim().max(1);
-        let span = turn::Span {
-            at: 0,
-            count,
-            far: false,
-        };
-        dispatch!(self.executor, isa => turn::token(isa, layout, span, angles, None, &mut x));
+    fn turn<X: HeadElement<T>>(&self, angles: OnTheFly<'_, T>, x: &mut [X]) -> Result<(), Error> {
+        check_heads(self.layout.head_dim(), x.len())?;
+        turn::one(self.executor, self.layout, angles, X::in_place(x));
+        Ok(())
     }
 }
 
-impl<T: Angle, S: AsRef<[T::Turns]>> PositionEncoding<[T]> for Rope<T, S> {
+impl<T: Angle, S: AsRef<[T::Turns]>, X: HeadElement<T>> PositionEncoding<[X]> for Rope<T, S> {
     type Position = i32;
 
-    fn rotate(&self, at: i32, x: &mut [T]) -> Result<(), Error> {
-        check_heads(self.layout.head_dim(), x.len())?;
-        self.turn(x.len(), self.forward(at), x);
-        Ok(())
+    fn rotate(&self, at: i32, x: &mut [X]) -> Result<(), Error> {
+        self.turn(self.forward(at), x)
     }
 
-    fn unrotate(&self, at: i32, x: &mut [T]) -> Result<(), Error> {
-        check_heads(self.layout.head_dim(), x.len())?;
-        self.turn(x.len(), self.angles(at, self.inverse, -self.inverse), x);
-        Ok(())
+    fn unrotate(&self, at: i32, x: &mut [X]) -> Result<(), Error> {
+        self.turn(self.angles(at, self.inverse, -self.inverse), x)
     }
 }
 

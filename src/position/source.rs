@@ -27,7 +27,11 @@ impl<T: Angle> Source<T> for OnTheFly<'_, T> {
     #[inline(always)]
     fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
         let turns = self.turns.get(pair..).unwrap_or_default();
-        let (sin, cos): (V, V) = angle::sin_cos(isa, turns, self.position);
+        let angles = turns.iter().map(
+            #[inline(always)]
+            |&turns| T::at(turns, self.position),
+        );
+        let (sin, cos): (V, V) = angle::sin_cos(isa, angles);
         (
             sin * V::splat(isa, self.sin_factor),
             cos * V::splat(isa, self.cos_factor),
@@ -37,7 +41,7 @@ impl<T: Angle> Source<T> for OnTheFly<'_, T> {
 
 /// One row of a table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a, T> {
+pub struct Row<'a, T> {
     pub(super) cos: &'a [T],
     pub(super) sin: &'a [T],
 }

@@ -1,12 +1,11 @@
 //! Cosines and sines kept in memory that the caller lends.
 
 use super::angle::Angle;
-use super::heads::Heads;
 use super::layout::check_heads;
 use super::rope::heads_per_token;
 use super::source::{Inverse, OnTheFly, Row, Source};
 use super::turn;
-use super::{HeadLayout, PositionEncoding, Rope, Trigonometry};
+use super::{HeadElement, HeadLayout, PositionEncoding, Rope, Trigonometry};
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::simd::{Isa, Lanes, One};
@@ -209,20 +208,16 @@ impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
     ///
     /// [`Parameter::Position`] if the table does not hold the position.
     pub fn row(&self, at: i32) -> Result<(&[T], &[T]), Error> {
-        let Row { cos, sin } = self.find(at)?;
+        let Row { cos, sin } = self.rows().at(at)?;
         Ok((cos, sin))
     }
 
-    fn find(&self, at: i32) -> Result<Row<'_, T>, Error> {
-        let index = i64::from(at) - i64::from(self.first);
-        let row = usize::try_from(index)
-            .ok()
-            .and_then(|index| index.checked_mul(self.layout.rotary_dim()))
-            .and_then(|start| self.table.as_ref().get(start..))
-            .and_then(|rest| rest.get(..self.layout.rotary_dim()));
-        match row.and_then(|row| row.split_at_checked(self.layout.pairs())) {
-            Some((cos, sin)) => Ok(Row { cos, sin }),
-            None => Err(Error::Domain(Parameter::Position)),
+    /// Returns the rows.
+    fn rows(&self) -> Rows<'_, T> {
+        Rows {
+            layout: self.layout,
+            first: self.first,
+            table: self.table.as_ref(),
         }
     }
 
@@ -232,7 +227,10 @@ impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
     ///
     /// [`Error::Multiple`] if `x` is not whole heads, [`Error::Length`] if `out` has another length,
     /// [`Parameter::Position`] if the table does not hold the position.
-    pub fn rotate_into(&self, at: i32, x: &[T], out: &mut [T]) -> Result<(), Error> {
+    pub fn rotate_into<X>(&self, at: i32, x: &[X], out: &mut [X]) -> Result<(), Error>
+    where
+        X: HeadElement<T>,
+    {
         self.rotate_each_into([at], x, out)
     }
 
@@ -245,13 +243,15 @@ impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
     ///
     /// [`Error::Multiple`] if `x` is not a whole number of heads for every position,
     /// [`Parameter::Position`] if the table does not hold one of them.
-    pub fn rotate_each<P>(&self, positions: P, x: &mut [T]) -> Result<(), Error>
+    pub fn rotate_each<P, X>(&self, positions: P, x: &mut [X]) -> Result<(), Error>
     where
         P: IntoIterator<Item = i32, IntoIter: ExactSizeIterator + Clone>,
+        X: HeadElement<T>,
     {
         let positions = positions.into_iter();
-        let heads = self.check_tokens(positions.clone(), x.len())?;
-        self.turn(heads, self.rows(positions), x);
+        let heads = self.rows().check(positions.clone(), x.len())?;
+        let rows = self.rows().each(positions);
+        turn::each(self.executor, self.layout, heads, rows, X::in_place(x));
         Ok(())
     }
 
@@ -262,72 +262,83 @@ impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
     ///
     /// Those of [`RopeTable::rotate_each`], and [`Error::Length`] if `out` has another length than
     /// `x`.
-    pub fn rotate_each_into<P>(&self, positions: P, x: &[T], out: &mut [T]) -> Result<(), Error>
+    pub fn rotate_each_into<P, X>(&self, positions: P, x: &[X], out: &mut [X]) -> Result<(), Error>
     where
         P: IntoIterator<Item = i32, IntoIter: ExactSizeIterator + Clone>,
+        X: HeadElement<T>,
     {
         let positions = positions.into_iter();
-        let heads = self.check_tokens(positions.clone(), x.len())?;
+        let heads = self.rows().check(positions.clone(), x.len())?;
         check_len(x.len(), out.len())?;
-        self.turn(heads, self.rows(positions), (x, out));
+        let rows = self.rows().each(positions);
+        turn::each(self.executor, self.layout, heads, rows, X::into(x, out));
         Ok(())
+    }
+}
+
+impl<T: Angle, S: AsRef<[T]>, X: HeadElement<T>> PositionEncoding<[X]> for RopeTable<T, S> {
+    type Position = i32;
+
+    /// Rotates in place; [`Parameter::Position`] if the table does not hold the position.
+    fn rotate(&self, at: i32, x: &mut [X]) -> Result<(), Error> {
+        self.rotate_each([at], x)
+    }
+
+    /// Rotates back in place; [`Parameter::Position`] if the table does not hold the position.
+    fn unrotate(&self, at: i32, x: &mut [X]) -> Result<(), Error> {
+        check_heads(self.layout.head_dim(), x.len())?;
+        let row = Inverse {
+            row: self.rows().at(at)?,
+            factor: self.inverse,
+        };
+        turn::one(self.executor, self.layout, row, X::in_place(x));
+        Ok(())
+    }
+}
+
+/// The rows of a table, without their storage: so that kernels are compiled once for all of them.
+#[derive(Clone, Copy)]
+struct Rows<'a, T> {
+    layout: HeadLayout,
+    first: i32,
+    table: &'a [T],
+}
+
+impl<'a, T: Angle> Rows<'a, T> {
+    /// Returns the row of a position.
+    fn at(self, position: i32) -> Result<Row<'a, T>, Error> {
+        let index = i64::from(position) - i64::from(self.first);
+        let row = usize::try_from(index)
+            .ok()
+            .and_then(|index| index.checked_mul(self.layout.rotary_dim()))
+            .and_then(|start| self.table.get(start..))
+            .and_then(|rest| rest.get(..self.layout.rotary_dim()));
+        match row.and_then(|row| row.split_at_checked(self.layout.pairs())) {
+            Some((cos, sin)) => Ok(Row { cos, sin }),
+            None => Err(Error::Domain(Parameter::Position)),
+        }
     }
 
     /// Checks every position and returns the heads of a token.
-    fn check_tokens(
-        &self,
+    fn check(
+        self,
         positions: impl ExactSizeIterator<Item = i32>,
         len: usize,
     ) -> Result<usize, Error> {
         let heads = heads_per_token(self.layout, positions.len(), len)?;
-        for at in positions {
-            self.find(at)?;
+        for position in positions {
+            self.at(position)?;
         }
         Ok(heads)
     }
 
     /// Returns the rows of positions that were checked.
     #[inline(always)]
-    fn rows(&self, positions: impl Iterator<Item = i32>) -> impl Iterator<Item = Row<'_, T>> {
+    fn each(self, positions: impl Iterator<Item = i32>) -> impl Iterator<Item = Row<'a, T>> {
         positions.filter_map(
             #[inline(always)]
-            |at| self.find(at).ok(),
+            move |position| self.at(position).ok(),
         )
-    }
-
-    #[inline(always)]
-    fn turn<F: Source<T>>(
-        &self,
-        heads: usize,
-        rows: impl Iterator<Item = F>,
-        mut x: impl Heads<T>,
-    ) {
-        let layout = self.layout;
-        dispatch!(self.executor, isa => turn::tokens(isa, layout, heads, rows, &mut x));
-    }
-}
-
-impl<T: Angle, S: AsRef<[T]>> PositionEncoding<[T]> for RopeTable<T, S> {
-    type Position = i32;
-
-    /// Rotates in place; [`Parameter::Position`] if the table does not hold the position.
-    fn rotate(&self, at: i32, x: &mut [T]) -> Result<(), Error> {
-        self.rotate_each([at], x)
-    }
-
-    /// Rotates back in place; [`Parameter::Position`] if the table does not hold the position.
-    fn unrotate(&self, at: i32, x: &mut [T]) -> Result<(), Error> {
-        check_heads(self.layout.head_dim(), x.len())?;
-        let row = Inverse {
-            row: self.find(at)?,
-            factor: self.inverse,
-        };
-        self.turn(
-            x.len() / self.layout.head_dim().max(1),
-            core::iter::once(row),
-            x,
-        );
-        Ok(())
     }
 }
 

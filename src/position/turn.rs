@@ -15,9 +15,11 @@
 //! NaN the same bits.
 
 use super::angle::Angle;
-use super::heads::Heads;
+use super::heads::{Heads, store};
 use super::source::{Row, Source};
 use super::{HeadLayout, Pairing};
+use crate::Cpu;
+use crate::cpu::dispatch;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, Lanes, One};
 
@@ -36,9 +38,46 @@ const WIDE_BLOCK: usize = 4;
 /// The most elements of a head whose cosines and sines are spread in memory.
 const SPREAD: usize = 256;
 
+/// Turns whole heads by the same angles.
+pub(super) fn one<T: Angle, F: Source<T>>(
+    cpu: Cpu,
+    layout: HeadLayout,
+    source: F,
+    x: impl Heads<T>,
+) {
+    let whole = Span {
+        at: 0,
+        count: x.len() / layout.head_dim().max(1),
+        far: false,
+    };
+    span(cpu, layout, whole, source, x);
+}
+
+/// Turns the heads of a span by the same angles.
+pub(super) fn span<T: Angle, F: Source<T>>(
+    cpu: Cpu,
+    layout: HeadLayout,
+    span: Span,
+    source: F,
+    mut x: impl Heads<T>,
+) {
+    dispatch!(cpu, isa => token(isa, layout, span, source, None, &mut x));
+}
+
+/// Turns `heads` heads of each token by its own angles.
+pub(super) fn each<T: Angle, F: Source<T>>(
+    cpu: Cpu,
+    layout: HeadLayout,
+    heads: usize,
+    sources: impl Iterator<Item = F>,
+    mut x: impl Heads<T>,
+) {
+    dispatch!(cpu, isa => tokens(isa, layout, heads, sources, &mut x));
+}
+
 /// Turns `heads` heads of each token, the token's cosines and sines from `sources`.
 #[inline(always)]
-pub(super) fn tokens<S: Isa, T: Angle, F: Source<T>>(
+fn tokens<S: Isa, T: Angle, F: Source<T>>(
     isa: S,
     layout: HeadLayout,
     heads: usize,
@@ -173,9 +212,10 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
 fn one_nan<T: Angle>(layout: HeadLayout, span: Span, x: &mut impl Heads<T>) {
     let mut at = span.at;
     for _ in 0..span.count {
-        for y in x.to(at, layout.rotary_dim()) {
-            if y.is_nan() {
-                *y = T::NAN;
+        for place in at..at + layout.rotary_dim() {
+            let [y]: [T::Lanes<One>; 1] = x.load(One, place);
+            if <T::Lanes<One>>::any(y.is_nan()) {
+                x.store(place, [<T::Lanes<One>>::splat(One, T::NAN)]);
             }
         }
         at += layout.head_dim();
@@ -272,8 +312,7 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                         x.ask::<V>(first + AHEAD * layout.head_dim(), N * V::LANES);
                         x.ask::<V>(second + AHEAD * layout.head_dim(), N * V::LANES);
                     }
-                    let a: [V; N] = load(isa, x.from(first, N * V::LANES));
-                    let b: [V; N] = load(isa, x.from(second, N * V::LANES));
+                    let (a, b): ([V; N], [V; N]) = (x.load(isa, first), x.load(isa, second));
                     let mut y = [zero; N];
                     let mut z = [zero; N];
                     for i in 0..N {
@@ -281,8 +320,8 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                         z[i] = b[i].mul_add(cos[i], a[i] * sin[i]);
                         poison[i] = poison[i] + (y[i] + z[i]);
                     }
-                    store(y, x.to(first, N * V::LANES));
-                    store(z, x.to(second, N * V::LANES));
+                    x.store(first, y);
+                    x.store(second, z);
                     first += layout.head_dim();
                 }
             }
@@ -300,12 +339,12 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
                         if span.far {
                             x.ask::<V>(place + AHEAD * layout.head_dim(), 2 * V::LANES);
                         }
-                        let [a, b]: [V; 2] = load(isa, x.from(place, 2 * V::LANES));
+                        let [a, b]: [V; 2] = x.load(isa, place);
                         let (p, q) = a.swap_neighbors(b);
                         let y = a.mul_add(c0, p * s0);
                         let z = b.mul_add(c1, q * s1);
                         *poison = *poison + (y + z);
-                        store([y, z], x.to(place, 2 * V::LANES));
+                        x.store(place, [y, z]);
                         place += 2 * V::LANES;
                     }
                     at += layout.head_dim();
@@ -319,22 +358,4 @@ fn blocks<V: Lanes<Element: Angle>, F: Source<V::Element>, const N: usize>(
         nan |= V::any(poison.is_nan());
     }
     nan
-}
-
-/// Loads `N` vectors.
-#[inline(always)]
-fn load<V: Lanes, const N: usize>(isa: V::Isa, x: &[V::Element]) -> [V; N] {
-    let mut vectors = [V::splat(isa, V::Element::ZERO); N];
-    for (v, x) in vectors.iter_mut().zip(x.chunks_exact(V::LANES)) {
-        *v = V::load(isa, x);
-    }
-    vectors
-}
-
-/// Stores `N` vectors.
-#[inline(always)]
-fn store<V: Lanes, const N: usize>(vectors: [V; N], x: &mut [V::Element]) {
-    for (v, x) in vectors.into_iter().zip(x.chunks_exact_mut(V::LANES)) {
-        v.store(x);
-    }
 }

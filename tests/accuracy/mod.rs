@@ -249,6 +249,20 @@ pub(crate) const TABLE: &[Row] = &[
         note: "base^(-2i/R) / (2 pi) for any f64 base",
     },
     Row {
+        operation: "rope scaling",
+        f32_bound: 0.51,
+        f64_bound: 274_877_906_944.0,
+        unit: "2^-64 (f32) or 2^-128 (f64) turns",
+        note: "every scaling of the frequencies of a base, for its exact parameters",
+    },
+    Row {
+        operation: "query scale",
+        f32_bound: 2.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64), relative",
+        note: "log n and by steps",
+    },
+    Row {
         operation: "rope tables",
         f32_bound: 1.0,
         f64_bound: 1.25,

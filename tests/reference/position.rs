@@ -21,7 +21,19 @@ pub(crate) fn frequencies() -> Vec<(f64, Vec<u128>)> {
 
 /// Returns sine and cosine of the angle of a frequency at a position, to about 30 digits.
 pub(crate) fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
-    let angle = turns.wrapping_mul(i128::from(position) as u128);
+    sin_cos_of(turns.wrapping_mul(i128::from(position) as u128))
+}
+
+/// Returns sine and cosine of the angle of a frequency at a place in units of 2^-32.
+pub(crate) fn sin_cos_at(turns: u128, place: i64) -> (Wide, Wide) {
+    let whole = turns.wrapping_mul((i128::from(place) >> 32) as u128);
+    let part = u128::from(place as u32);
+    let part = (turns >> 32) * part + ((turns & u128::from(u32::MAX)) * part >> 32);
+    sin_cos_of(whole.wrapping_add(part))
+}
+
+/// Returns sine and cosine of an angle in units of 2^-128 turns, to about 30 digits.
+fn sin_cos_of(angle: u128) -> (Wide, Wide) {
     // Nearest quarter of a turn, and the rest in units of 2^-128 turns.
     let quarter = angle.wrapping_add(1 << 125) >> 126;
     let rest = angle.wrapping_sub(quarter << 126) as i128;
