@@ -9,7 +9,7 @@ use reference::wide::Wide;
 use reference::{conformance, golden};
 use suanzi::position::{
     Angle, Base, Frequencies, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable,
-    Turns,
+    Turns, rope_rows,
 };
 use suanzi::{Cpu, Error, Level, Parameter};
 
@@ -754,9 +754,11 @@ fn bad_arguments_are_refused_and_write_nothing() {
         length(16, 20)
     );
     assert_eq!((x, out), ([5.0; 20], [6.0; 20]));
-    table.rotate_each([], &mut []).expect("no tokens");
-    table.rotate_each([12], &mut []).expect("no heads");
-    rope.rotate(3, &mut []).expect("no heads");
+    table.rotate_each([], &mut [0.0_f32; 0]).expect("no tokens");
+    table
+        .rotate_each([12], &mut [0.0_f32; 0])
+        .expect("no heads");
+    rope.rotate(3, &mut [0.0_f32; 0]).expect("no heads");
     assert_eq!(
         RopeTable::new(&rope, i32::MAX, [0.0; 8]).map(|t| t.positions()),
         Ok(1)
@@ -976,4 +978,66 @@ fn conformance_cases_agree() {
     }
     assert!(passed == 8 || cases.is_empty(), "{passed} of 8 cases ran");
     println!("{passed} conformance cases");
+}
+
+/// Rows of 24 pairs at 256 positions, computed by the compiler.
+static CONSTANT: [f32; 256 * 48] = match Base::new(10_000.0) {
+    Ok(base) => match rope_rows(&base.list::<24>(), -100) {
+        Ok(rows) => rows,
+        Err(_) => panic!("rows of 48"),
+    },
+    Err(_) => panic!("a base above one"),
+};
+
+#[test]
+fn tables_in_constants_have_the_same_bits() {
+    let layout = layout(48, 48, Pairing::HalfSplit);
+    for cpu in executors() {
+        let rope = base::<f32>(layout, 10_000.0).on(cpu);
+        let table = RopeTable::new(&rope, -100, vec![0.0; 256 * 48]).expect("a table");
+        let lent = RopeTable::from_rows(layout, -100, &CONSTANT).expect("a table");
+        for at in -100..156 {
+            let (got, expected) = (lent.row(at).expect("a row"), table.row(at).expect("a row"));
+            // Fused operations round once less.
+            if !cpu.is_fused() {
+                assert_eq!(bits(got.0), bits(expected.0), "{at} {cpu:?}");
+                assert_eq!(bits(got.1), bits(expected.1), "{at} {cpu:?}");
+            }
+        }
+    }
+    // At every distance, evaluated like any other function.
+    let list = Base::default().list::<24>();
+    let mut random = Random(77);
+    let mut positions: Vec<i32> = (0..2000).map(|_| random.position()).collect();
+    positions.extend([i32::MAX, i32::MIN, -1, 0]);
+    let rope = base::<f32>(layout, 10_000.0);
+    for at in positions {
+        let rows = rope_rows::<48>(&list, at).expect("a row");
+        let table = RopeTable::new(&rope, at, vec![0.0; 48]).expect("a table");
+        let (cos, sin) = table.row(at).expect("a row");
+        assert_eq!(bits(&rows), [bits(cos), bits(sin)].concat(), "{at}");
+    }
+    assert_eq!(
+        Base::default().list::<24>().to_vec(),
+        Base::default().turns(24).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn rows_in_constants_refuse_what_does_not_fit() {
+    let list = Base::default().list::<2>();
+    assert_eq!(
+        rope_rows::<6>(&list, 0),
+        Err(Error::Multiple { of: 4, found: 6 })
+    );
+    assert_eq!(
+        rope_rows::<4>(&[], 0),
+        Err(Error::Multiple { of: 0, found: 4 })
+    );
+    assert_eq!(
+        rope_rows::<8>(&list, i32::MAX),
+        Err(Error::Domain(Parameter::Position))
+    );
+    assert_eq!(rope_rows::<0>(&list, i32::MAX), Ok([]));
+    assert!(rope_rows::<8>(&list, i32::MAX - 1).is_ok());
 }

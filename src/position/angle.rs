@@ -13,9 +13,10 @@ use crate::math::sin_cos_pi::sin_cos_fraction;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{LANES, Lanes};
+use crate::storage::Stored;
 
 /// A number type that rotations are computed in: `f32` or `f64`.
-pub trait Angle: Scalar + sealed::Cut {
+pub trait Angle: Scalar + Stored<Self> + sealed::Cut {
     /// What a frequency is kept in: a fraction of a turn per position, `u64` for `f32` and `u128` for
     /// `f64`.
     type Turns: Copy + Debug + Default + PartialEq + Send + Sync + 'static;
@@ -33,8 +34,7 @@ impl Angle for f32 {
 
     #[inline]
     fn narrowed(turns: Turns) -> u64 {
-        let (high, low) = turns.parts();
-        high.wrapping_add(low >> 63)
+        nearest(turns)
     }
     #[inline(always)]
     fn at(turns: u64, position: i32) -> u64 {
@@ -73,6 +73,33 @@ impl Angle for f64 {
     }
 }
 
+/// Returns the nearest fraction in 64 bits.
+pub(super) const fn nearest(turns: Turns) -> u64 {
+    let (high, low) = turns.parts();
+    high.wrapping_add(low >> 63)
+}
+
+/// Returns what is left of an angle beside the nearest count of quarter turns, and the count.
+#[inline(always)]
+pub(super) const fn quarters(angle: u64) -> (i64, u64) {
+    let nearest = angle.wrapping_add(1 << 61) >> 62;
+    (angle.wrapping_sub(nearest << 62) as i64, nearest)
+}
+
+/// The unit of the high part of an angle, in quarter turns.
+pub(super) const HIGH: f32 = 1.0 / 16_777_216.0;
+/// The unit of its low part.
+pub(super) const LOW: f32 = HIGH * HIGH;
+
+/// Cuts an angle within 2^61 into a high and a low part, integers in their units.
+#[inline(always)]
+pub(super) const fn cut(rest: i64) -> (f32, f32) {
+    // At most 2^23 units of 2^-24 quarters, and 24 bits in units of 2^-48: both exact.
+    let high = (rest + (1 << 37)) >> 38;
+    let low = (rest - (high << 38)) >> 14;
+    (high as i32 as f32, low as i32 as f32)
+}
+
 mod sealed {
     use super::Compute;
     use crate::position::fixed::POINT;
@@ -95,8 +122,8 @@ mod sealed {
     }
 
     impl Cut for f32 {
-        const HIGH: Self = 1.0 / 16_777_216.0;
-        const LOW: Self = Self::HIGH * Self::HIGH;
+        const HIGH: Self = super::HIGH;
+        const LOW: Self = super::LOW;
 
         #[inline(always)]
         fn rounded(value: f64) -> Self {
@@ -108,10 +135,7 @@ mod sealed {
         }
         #[inline(always)]
         fn cut(rest: i64) -> (Self, Self) {
-            // At most 2^23 units of 2^-24 quarters, and 24 bits in units of 2^-48: both exact.
-            let high = (rest + (1 << 37)) >> 38;
-            let low = (rest - (high << 38)) >> 14;
-            (high as i32 as Self, low as i32 as Self)
+            super::cut(rest)
         }
         #[inline(always)]
         fn from_quarters(quarters: u64) -> Self {
@@ -158,8 +182,8 @@ pub(super) fn sin_cos<V: Lanes<Element: Angle>>(
     let mut quarters = [V::Element::ZERO; LANES];
     let lanes = high.iter_mut().zip(&mut low).zip(&mut quarters);
     for (((high, low), quarters), angle) in lanes.zip(angles).take(V::LANES) {
-        let nearest = angle.wrapping_add(1 << 61) >> 62;
-        (*high, *low) = V::Element::cut(angle.wrapping_sub(nearest << 62) as i64);
+        let (rest, nearest) = self::quarters(angle);
+        (*high, *low) = V::Element::cut(rest);
         *quarters = V::Element::from_quarters(nearest);
     }
     sin_cos_fraction(

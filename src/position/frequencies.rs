@@ -190,14 +190,44 @@ impl Frequencies for Base {
     }
 
     fn turns(&self, pairs: usize) -> impl Iterator<Item = Turns> {
-        let root = NonZero::new(u32::try_from(pairs).unwrap_or(0));
-        let ratio = root.map_or(Fraction::ZERO, |root| {
-            Fraction::inverse_root(self.base.to_bits(), root)
-        });
-        core::iter::successors(Some(Turns(Fraction::RADIAN)), move |&Turns(turns)| {
-            Some(Turns(turns.times(ratio)))
-        })
-        .take(pairs)
+        core::iter::successors(Some(self.powers(pairs)), |power| Some(power.next()))
+            .map(|power| power.turns)
+            .take(pairs)
+    }
+}
+
+/// A frequency of a base, and what the next one is a multiple of.
+#[derive(Clone, Copy)]
+pub(super) struct Power {
+    pub(super) turns: Turns,
+    ratio: Fraction,
+}
+
+impl Power {
+    /// Returns the frequency of the next pair.
+    pub(super) const fn next(self) -> Self {
+        Self {
+            turns: Turns(self.turns.0.times(self.ratio)),
+            ratio: self.ratio,
+        }
+    }
+}
+
+impl Base {
+    /// Returns the frequency of the first of this many pairs.
+    pub(super) const fn powers(self, pairs: usize) -> Power {
+        let root = if pairs > u32::MAX as usize {
+            None
+        } else {
+            NonZero::new(pairs as u32)
+        };
+        Power {
+            turns: Turns(Fraction::RADIAN),
+            ratio: match root {
+                Some(root) => Fraction::inverse_root(self.base.to_bits(), root),
+                None => Fraction::ZERO,
+            },
+        }
     }
 }
 

@@ -12,12 +12,12 @@ use crate::storage::{Bf16, F16, Stored};
 /// and rounded once, to nearest even; elements that do not turn keep their bits.
 pub trait HeadElement<T: Angle>: Stored<T> + sealed::Rotated<T> {}
 
-impl<T: Angle + Stored<T>> HeadElement<T> for T {}
+impl<T: Angle> HeadElement<T> for T {}
 impl HeadElement<f32> for F16 {}
 impl HeadElement<f32> for Bf16 {}
 
 mod sealed {
-    use super::{Angle, Bf16, F16, Heads, Narrow, Stored};
+    use super::{Angle, Bf16, F16, Heads, Narrow};
 
     /// How heads of a number type are read and written.
     pub trait Rotated<T: Angle>: Sized {
@@ -27,7 +27,7 @@ mod sealed {
         fn into<'a>(x: &'a [Self], out: &'a mut [Self]) -> impl Heads<T>;
     }
 
-    impl<T: Angle + Stored<T>> Rotated<T> for T {
+    impl<T: Angle> Rotated<T> for T {
         #[inline(always)]
         fn in_place(x: &mut [T]) -> impl Heads<T> {
             x
@@ -68,6 +68,8 @@ pub trait Heads<T: Angle> {
     fn ask<V: Lanes>(&self, at: usize, len: usize);
     /// Passes elements on unchanged.
     fn copy(&mut self, at: usize, len: usize);
+    /// Replaces every NaN among `len` written elements by the one that stands for all.
+    fn one_nan(&mut self, at: usize, len: usize);
     /// Maps the whole vectors of the two halves of the head at `at`, with the row beside them.
     fn halves<V: Lanes<Element = T>>(
         &mut self,
@@ -151,6 +153,9 @@ impl<T: Angle> Heads<T> for &mut [T] {
     fn ask<V: Lanes>(&self, _: usize, _: usize) {}
     #[inline(always)]
     fn copy(&mut self, _: usize, _: usize) {}
+    fn one_nan(&mut self, at: usize, len: usize) {
+        one_nan(span_mut(self, at, len));
+    }
     #[inline(always)]
     fn halves<V: Lanes<Element = T>>(
         &mut self,
@@ -208,6 +213,9 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     fn ask<V: Lanes>(&self, at: usize, len: usize) {
         prefetch::<V, T>(self.0, at, len);
     }
+    fn one_nan(&mut self, at: usize, len: usize) {
+        one_nan(span_mut(self.1, at, len));
+    }
     #[inline(always)]
     fn copy(&mut self, at: usize, len: usize) {
         for (to, &from) in span_mut(self.1, at, len)
@@ -259,6 +267,15 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     }
 }
 
+/// Replaces every NaN by the one that stands for all.
+fn one_nan<T: Angle, X: Stored<T>>(x: &mut [X]) {
+    for x in x {
+        if x.widen().is_nan() {
+            *x = X::narrow(T::NAN);
+        }
+    }
+}
+
 /// Heads that are kept in a narrower type: what is read, if it is not what is written.
 struct Narrow<'a, X>(Option<&'a [X]>, &'a mut [X]);
 
@@ -290,6 +307,9 @@ impl<X: Stored<f32>> Heads<f32> for Narrow<'_, X> {
     /// Widening takes longer than reading.
     #[inline(always)]
     fn ask<V: Lanes>(&self, _: usize, _: usize) {}
+    fn one_nan(&mut self, at: usize, len: usize) {
+        one_nan::<f32, X>(span_mut(self.1, at, len));
+    }
     #[inline(always)]
     fn copy(&mut self, at: usize, len: usize) {
         if let Some(x) = self.0 {

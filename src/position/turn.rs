@@ -212,12 +212,7 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
 fn one_nan<T: Angle>(layout: HeadLayout, span: Span, x: &mut impl Heads<T>) {
     let mut at = span.at;
     for _ in 0..span.count {
-        for place in at..at + layout.rotary_dim() {
-            let [y]: [T::Lanes<One>; 1] = x.load(One, place);
-            if <T::Lanes<One>>::any(y.is_nan()) {
-                x.store(place, [<T::Lanes<One>>::splat(One, T::NAN)]);
-            }
-        }
+        x.one_nan(at, layout.rotary_dim());
         at += layout.head_dim();
     }
 }
