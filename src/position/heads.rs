@@ -1,7 +1,9 @@
 //! What a rotation reads and writes, in place or from one array into another.
 
+use super::HeadLayout;
 use super::angle::Angle;
 use super::source::Row;
+use super::turn::Span;
 use crate::scalar::sealed::Compute;
 use crate::simd::{LANES, Lanes, prefetch};
 use crate::storage::{Bf16, F16, Stored};
@@ -70,42 +72,49 @@ pub trait Heads<T: Angle> {
     fn copy(&mut self, at: usize, len: usize);
     /// Replaces every NaN among `len` written elements by the one that stands for all.
     fn one_nan(&mut self, at: usize, len: usize);
-    /// Maps the whole vectors of the two halves of the head at `at`, with the row beside them.
+    /// Maps the whole vectors of the two halves of every head of a span, with the row beside them:
+    /// `map(a, b, cosine, sine)`.
     fn halves<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
+        layout: HeadLayout,
+        span: Span,
         row: Row<'_, T>,
         mut map: impl FnMut(V, V, V, V) -> (V, V),
     ) {
-        let (mut first, mut second) = (at, at + row.cos.len());
-        for (cos, sin) in row.vectors(V::LANES) {
-            let ([a], [b]) = (self.load(isa, first), self.load(isa, second));
-            let (y, z) = map(a, b, V::load(isa, cos), V::load(isa, sin));
-            self.store(first, [y]);
-            self.store(second, [z]);
-            first += V::LANES;
-            second += V::LANES;
+        let mut head = span.at;
+        for _ in 0..span.count {
+            let (mut first, mut second) = (head, head + layout.pairs());
+            for (cos, sin) in row.vectors(V::LANES) {
+                let ([a], [b]) = (self.load(isa, first), self.load(isa, second));
+                let (y, z) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+                self.store(first, [y]);
+                self.store(second, [z]);
+                first += V::LANES;
+                second += V::LANES;
+            }
+            head += layout.head_dim();
         }
     }
-    /// Maps two neighboring vectors after the other of the head at `at`, as far as the rows beside them
-    /// reach: `map([a, b], [two of the first row], [two of the second])`.
+    /// Maps two neighboring vectors after the other of every head of a span, as far as the row beside
+    /// them reaches: `map([a, b], [two cosines], [two sines])`.
     fn neighbors<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
-        rows: (&[T], &[T]),
+        layout: HeadLayout,
+        span: Span,
+        row: Row<'_, T>,
         mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
     ) {
-        let row = Row {
-            cos: rows.0,
-            sin: rows.1,
-        };
-        let mut at = at;
-        for (first, second) in row.vectors(2 * V::LANES) {
-            let y = map(self.load(isa, at), two(isa, first), two(isa, second));
-            self.store(at, y);
-            at += 2 * V::LANES;
+        let mut head = span.at;
+        for _ in 0..span.count {
+            let mut at = head;
+            for (cos, sin) in row.vectors(2 * V::LANES) {
+                let y = map(self.load(isa, at), two(isa, cos), two(isa, sin));
+                self.store(at, y);
+                at += 2 * V::LANES;
+            }
+            head += layout.head_dim();
         }
     }
 }
@@ -160,38 +169,44 @@ impl<T: Angle> Heads<T> for &mut [T] {
     fn halves<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
+        layout: HeadLayout,
+        span: Span,
         row: Row<'_, T>,
         mut map: impl FnMut(V, V, V, V) -> (V, V),
     ) {
-        let pairs = row.cos.len();
-        let head = span_mut(self, at, 2 * pairs);
-        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
-        let y = y.chunks_exact_mut(V::LANES);
-        let lines = y
-            .zip(z.chunks_exact_mut(V::LANES))
-            .zip(row.vectors(V::LANES));
-        for ((y, z), (cos, sin)) in lines {
-            let (a, b) = (V::load(isa, y), V::load(isa, z));
-            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
-            c.store(y);
-            d.store(z);
+        let len = span.count * layout.head_dim();
+        for head in span_mut(self, span.at, len).chunks_exact_mut(layout.head_dim()) {
+            let (y, z) = head
+                .split_at_mut_checked(layout.pairs())
+                .unwrap_or_default();
+            let lines = y
+                .chunks_exact_mut(V::LANES)
+                .zip(z.chunks_exact_mut(V::LANES))
+                .zip(row.vectors(V::LANES));
+            for ((y, z), (cos, sin)) in lines {
+                let (a, b) = (V::load(isa, y), V::load(isa, z));
+                let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+                c.store(y);
+                d.store(z);
+            }
         }
     }
     #[inline(always)]
     fn neighbors<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
-        (first, second): (&[T], &[T]),
+        layout: HeadLayout,
+        span: Span,
+        row: Row<'_, T>,
         mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
     ) {
-        let rows = first
-            .chunks_exact(2 * V::LANES)
-            .zip(second.chunks_exact(2 * V::LANES));
-        let head = span_mut(self, at, first.len()).chunks_exact_mut(2 * V::LANES);
-        for (y, (c, s)) in head.zip(rows) {
-            store(map(two(isa, y), two(isa, c), two(isa, s)), y);
+        let len = span.count * layout.head_dim();
+        let heads = span_mut(self, span.at, len).chunks_exact_mut(layout.head_dim());
+        for head in heads {
+            let places = head.chunks_exact_mut(2 * V::LANES);
+            for (y, (cos, sin)) in places.zip(row.vectors(2 * V::LANES)) {
+                store(map(two(isa, y), two(isa, cos), two(isa, sin)), y);
+            }
         }
     }
 }
@@ -229,40 +244,49 @@ impl<T: Angle> Heads<T> for (&[T], &mut [T]) {
     fn halves<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
+        layout: HeadLayout,
+        span: Span,
         row: Row<'_, T>,
         mut map: impl FnMut(V, V, V, V) -> (V, V),
     ) {
-        let pairs = row.cos.len();
-        let a = span(self.0, at, pairs).chunks_exact(V::LANES);
-        let b = span(self.0, at + pairs, pairs).chunks_exact(V::LANES);
-        let head = span_mut(self.1, at, 2 * pairs);
-        let (y, z) = head.split_at_mut_checked(pairs).unwrap_or_default();
-        let y = y
-            .chunks_exact_mut(V::LANES)
-            .zip(z.chunks_exact_mut(V::LANES));
-        for (((a, b), (y, z)), (cos, sin)) in a.zip(b).zip(y).zip(row.vectors(V::LANES)) {
-            let (a, b) = (V::load(isa, a), V::load(isa, b));
-            let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
-            c.store(y);
-            d.store(z);
+        let len = span.count * layout.head_dim();
+        let from = self::span(self.0, span.at, len).chunks_exact(layout.head_dim());
+        let to = span_mut(self.1, span.at, len).chunks_exact_mut(layout.head_dim());
+        for (from, to) in from.zip(to) {
+            let (a, b) = from.split_at_checked(layout.pairs()).unwrap_or_default();
+            let (y, z) = to.split_at_mut_checked(layout.pairs()).unwrap_or_default();
+            let x = a.chunks_exact(V::LANES).zip(b.chunks_exact(V::LANES));
+            let lines = y
+                .chunks_exact_mut(V::LANES)
+                .zip(z.chunks_exact_mut(V::LANES))
+                .zip(row.vectors(V::LANES));
+            for ((a, b), ((y, z), (cos, sin))) in x.zip(lines) {
+                let (a, b) = (V::load(isa, a), V::load(isa, b));
+                let (c, d) = map(a, b, V::load(isa, cos), V::load(isa, sin));
+                c.store(y);
+                d.store(z);
+            }
         }
     }
     #[inline(always)]
     fn neighbors<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
-        at: usize,
-        (first, second): (&[T], &[T]),
+        layout: HeadLayout,
+        span: Span,
+        row: Row<'_, T>,
         mut map: impl FnMut([V; 2], [V; 2], [V; 2]) -> [V; 2],
     ) {
-        let rows = first
-            .chunks_exact(2 * V::LANES)
-            .zip(second.chunks_exact(2 * V::LANES));
-        let x = span(self.0, at, first.len()).chunks_exact(2 * V::LANES);
-        let y = span_mut(self.1, at, first.len()).chunks_exact_mut(2 * V::LANES);
-        for ((x, y), (c, s)) in x.zip(y).zip(rows) {
-            store(map(two(isa, x), two(isa, c), two(isa, s)), y);
+        let len = span.count * layout.head_dim();
+        let from = self::span(self.0, span.at, len).chunks_exact(layout.head_dim());
+        let to = span_mut(self.1, span.at, len).chunks_exact_mut(layout.head_dim());
+        for (from, to) in from.zip(to) {
+            let places = from
+                .chunks_exact(2 * V::LANES)
+                .zip(to.chunks_exact_mut(2 * V::LANES));
+            for ((x, y), (cos, sin)) in places.zip(row.vectors(2 * V::LANES)) {
+                store(map(two(isa, x), two(isa, cos), two(isa, sin)), y);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! What counts is that heads are walked in the order of memory. Vectors of 64 bytes have enough registers
 //! for a block that is a whole head of the usual size. Narrower ones read half-split rows as they lie in
-//! the table, and spread interleaved ones in memory once a token, where heads do not fit the first cache.
+//! the table, and spread interleaved ones in memory once a token, where there are heads enough to pay it.
 //!
 //! What is left over of a row after whole blocks goes through single vectors, then one lane. The sum
 //! of all results tells whether one of them is NaN; only then are they visited again, to give every
@@ -25,8 +25,6 @@ use crate::simd::{Isa, Lanes, One};
 
 /// Heads that are turned before the next block of pairs is, where they lie beyond the caches.
 const SHARE: usize = 8;
-/// Bytes beyond the first cache: from there on heads are walked in the order of memory.
-const NEAR: usize = 64 << 10;
 /// Bytes beyond all caches: from there on memory is asked ahead.
 const FAR: usize = 4 << 20;
 /// Heads ahead of which memory is asked.
@@ -35,6 +33,8 @@ const AHEAD: usize = 4;
 const BLOCK: usize = 2;
 /// Vectors of pairs in a block where a vector has 64 bytes: four take half of 32 registers.
 const WIDE_BLOCK: usize = 4;
+/// Heads of a token from which on its cosines and sines are spread in memory.
+const FEW: usize = 4;
 /// The most elements of a head whose cosines and sines are spread in memory.
 const SPREAD: usize = 256;
 
@@ -88,8 +88,9 @@ fn tokens<S: Isa, T: Angle, F: Source<T>>(
     let share = if far { SHARE } else { heads };
     // Wide blocks have a whole head of the usual size in registers.
     let spreads = layout.pairing() == Pairing::Interleaved
+        && T::Lanes::<S>::LANES > 1
         && !is_wide::<T::Lanes<S>>()
-        && x.len() > NEAR / size_of::<T>()
+        && heads >= FEW
         && layout.rotary_dim() <= SPREAD;
     let mut spread = spreads.then(Spread::new);
     let mut at = 0;
@@ -106,6 +107,9 @@ fn tokens<S: Isa, T: Angle, F: Source<T>>(
 }
 
 /// The cosines and sines of interleaved pairs, at the places of their elements; sines with their sign.
+///
+/// Aligned so that no vector of them lies across two lines of the cache.
+#[repr(align(64))]
 pub(super) struct Spread<T> {
     cos: [T; SPREAD],
     sin: [T; SPREAD],
@@ -127,7 +131,7 @@ impl<T: Angle> Spread<T> {
         isa: V::Isa,
         source: impl Source<T>,
         pairs: usize,
-    ) -> (&[T], &[T]) {
+    ) -> Row<'_, T> {
         let whole = pairs / V::LANES * V::LANES;
         let cosines = self.cos.chunks_exact_mut(2 * V::LANES);
         let sines = self.sin.chunks_exact_mut(2 * V::LANES);
@@ -141,7 +145,10 @@ impl<T: Angle> Spread<T> {
             pair += V::LANES;
         }
         let (cos, sin) = (self.cos.get(..2 * whole), self.sin.get(..2 * whole));
-        (cos.unwrap_or_default(), sin.unwrap_or_default())
+        Row {
+            cos: cos.unwrap_or_default(),
+            sin: sin.unwrap_or_default(),
+        }
     }
 }
 
@@ -153,7 +160,7 @@ const fn is_wide<V>() -> bool {
 
 /// Some heads of one token, the first at element `at`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub struct Span {
     pub(super) at: usize,
     pub(super) count: usize,
     /// Whether they lie beyond the caches.
@@ -183,8 +190,8 @@ pub(super) fn token<S: Isa, T: Angle, F: Source<T>>(
                 pair = whole;
             }
             (_, Some(spread)) => {
-                let rows = spread.fill::<T::Lanes<S>>(isa, source, layout.pairs());
-                nan |= spread_lines::<T::Lanes<S>>(isa, layout, span, rows, x);
+                let row = spread.fill::<T::Lanes<S>>(isa, source, layout.pairs());
+                nan |= spread_lines::<T::Lanes<S>>(isa, layout, span, row, x);
                 pair = whole;
             }
             _ => {
@@ -228,22 +235,19 @@ fn lines<V: Lanes<Element: Angle>>(
     x: &mut impl Heads<V::Element>,
 ) -> bool {
     let mut poison = V::splat(isa, V::Element::ZERO);
-    let mut at = span.at;
-    for _ in 0..span.count {
-        x.halves(
-            isa,
-            at,
-            row,
-            #[inline(always)]
-            |a: V, b, cos, sin| {
-                let y = a.mul_add(cos, -(b * sin));
-                let z = b.mul_add(cos, a * sin);
-                poison = poison + (y + z);
-                (y, z)
-            },
-        );
-        at += layout.head_dim();
-    }
+    x.halves(
+        isa,
+        layout,
+        span,
+        row,
+        #[inline(always)]
+        |a: V, b, cos, sin| {
+            let y = a.mul_add(cos, -(b * sin));
+            let z = b.mul_add(cos, a * sin);
+            poison = poison + (y + z);
+            (y, z)
+        },
+    );
     V::any(poison.is_nan())
 }
 
@@ -253,27 +257,24 @@ fn spread_lines<V: Lanes<Element: Angle>>(
     isa: V::Isa,
     layout: HeadLayout,
     span: Span,
-    rows: (&[V::Element], &[V::Element]),
+    row: Row<'_, V::Element>,
     x: &mut impl Heads<V::Element>,
 ) -> bool {
     let mut poison = V::splat(isa, V::Element::ZERO);
-    let mut at = span.at;
-    for _ in 0..span.count {
-        x.neighbors(
-            isa,
-            at,
-            rows,
-            #[inline(always)]
-            |[a, b]: [V; 2], [c0, c1], [s0, s1]| {
-                let (p, q) = a.swap_neighbors(b);
-                let y = a.mul_add(c0, p * s0);
-                let z = b.mul_add(c1, q * s1);
-                poison = poison + (y + z);
-                [y, z]
-            },
-        );
-        at += layout.head_dim();
-    }
+    x.neighbors(
+        isa,
+        layout,
+        span,
+        row,
+        #[inline(always)]
+        |[a, b]: [V; 2], [c0, c1], [s0, s1]| {
+            let (p, q) = a.swap_neighbors(b);
+            let y = a.mul_add(c0, p * s0);
+            let z = b.mul_add(c1, q * s1);
+            poison = poison + (y + z);
+            [y, z]
+        },
+    );
     V::any(poison.is_nan())
 }
 
