@@ -171,6 +171,63 @@ fn rotation(c: &mut Criterion) {
     }
 }
 
+/// Fills rows by the usual recipe, angles as products in `f32`, with the sines and cosines of `wide`.
+fn recipe(frequencies: &[f32; PAIRS], out: &mut [f32]) {
+    use wide::f32x8;
+    for (position, row) in out.chunks_exact_mut(HEAD_DIM).enumerate() {
+        let (cos, sin) = row.split_at_mut(PAIRS);
+        let at = f32x8::splat(position as f32);
+        let places = cos.as_chunks_mut().0.iter_mut().zip(sin.as_chunks_mut().0);
+        for (theta, (cos, sin)) in frequencies.as_chunks().0.iter().zip(places) {
+            let (s, c) = (f32x8::new(*theta) * at).sin_cos();
+            (*sin, *cos) = (s.to_array(), c.to_array());
+        }
+    }
+}
+
+/// The table of a context of 32768, in the same run as the usual recipe.
+fn long_table(_: &mut Criterion) {
+    const POSITIONS: usize = 32_768;
+    let layout = HeadLayout::new(HEAD_DIM, Pairing::HalfSplit).expect("a layout");
+    let rope = Rope::<f32, _>::new(layout, &Base::default(), [0; PAIRS])
+        .expect("an encoding")
+        .on(executor());
+    let storage = vec![0.0; POSITIONS * HEAD_DIM];
+    let mut table = RopeTable::new(&rope, 0, storage).expect("a table");
+    let frequencies: [f32; PAIRS] =
+        core::array::from_fn(|i| BASE.powf(-2.0 * i as f64 / HEAD_DIM as f64) as f32);
+    let mut out = vec![0.0_f32; POSITIONS * HEAD_DIM];
+    recipe(&frequencies, &mut out);
+    let (mut ours, mut theirs) = (0.0_f64, 0.0_f64);
+    for (position, row) in out.chunks_exact(HEAD_DIM).enumerate() {
+        let (cos, sin) = table.row(position as i32).expect("a row");
+        for (i, pair) in cos.iter().zip(sin).enumerate() {
+            let angle = position as f64 * BASE.powf(-2.0 * i as f64 / HEAD_DIM as f64);
+            let error = |(c, s): (&f32, &f32)| {
+                let (sin, cos) = angle.sin_cos();
+                (f64::from(*c) - cos).abs().max((f64::from(*s) - sin).abs())
+            };
+            ours = ours.max(error(pair));
+            theirs = theirs.max(error((&row[i], &row[PAIRS + i])));
+        }
+    }
+    println!("largest error: ours {ours:.2e}, the usual recipe {theirs:.2e}");
+    assert!(ours < 6e-8 && theirs > 1e-4, "a bound is broken");
+    in_turns(
+        "table of 32768 positions, 64 pairs",
+        POSITIONS * PAIRS,
+        "pair",
+        &mut [
+            ("f32 recipe with wide", &mut || {
+                recipe(black_box(&frequencies), black_box(&mut out));
+            }),
+            ("fill", &mut || {
+                table.fill(black_box(&rope), black_box(0)).expect("a table");
+            }),
+        ],
+    );
+}
+
 fn table(c: &mut Criterion) {
     let layout = HeadLayout::new(HEAD_DIM, Pairing::HalfSplit).expect("a layout");
     let rope = Rope::<f32, _>::new(layout, &Base::default(), [0; PAIRS])
@@ -199,5 +256,5 @@ fn table(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rotation, table);
+criterion_group!(benches, long_table, rotation, table);
 criterion_main!(benches);

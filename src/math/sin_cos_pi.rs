@@ -125,9 +125,8 @@ pub(super) fn radians<V: Lanes>(isa: V::Isa, fraction: V, low: V) -> (V, V) {
 pub(super) fn turn<V: Lanes>(isa: V::Isa, magic_k: V, (s, c): (V, V)) -> (V, V) {
     let odd = magic_k.bit(0);
     let (sin, cos) = (V::select(odd, c, s), V::select(odd, s, c));
-    let next = magic_k + V::splat(isa, V::Element::ONE);
-    let sin = V::select(magic_k.bit(1), -sin, sin);
-    let cos = V::select(next.bit(1), -cos, cos);
+    let sin = sin.negate_at(magic_k, 1);
+    let cos = cos.negate_at(magic_k, 1).negate_at(magic_k, 0);
     // Adding zero makes a zero positive.
     (sin, cos + V::splat(isa, V::Element::ZERO))
 }

@@ -23,10 +23,12 @@ pub trait Angle: Scalar + Stored<Self> + sealed::Cut {
 
     /// Returns the nearest fraction.
     fn narrowed(turns: Turns) -> Self::Turns;
-    /// Returns the angle at a position, in units of 2^-64 turns, less than one unit low.
-    fn at(turns: Self::Turns, position: i32) -> u64;
-    /// Returns the angle at a place between positions, in units of 2^-64 turns, less than two low.
-    fn at_place(turns: Self::Turns, place: Coordinate) -> u64;
+    /// Returns the fraction at a position, modulo one.
+    fn times(turns: Self::Turns, position: i32) -> Self::Turns;
+    /// Returns a fraction in units of 2^-64 turns, less than one unit low.
+    fn angle(turns: Self::Turns) -> u64;
+    /// Returns the fraction at a place between positions, modulo one, less than one unit low.
+    fn at_place(turns: Self::Turns, place: Coordinate) -> Self::Turns;
 }
 
 impl Angle for f32 {
@@ -37,15 +39,19 @@ impl Angle for f32 {
         nearest(turns)
     }
     #[inline(always)]
-    fn at(turns: u64, position: i32) -> u64 {
+    fn times(turns: u64, position: i32) -> u64 {
         turns.wrapping_mul(i64::from(position) as u64)
+    }
+    #[inline(always)]
+    fn angle(turns: u64) -> u64 {
+        turns
     }
     #[inline(always)]
     fn at_place(turns: u64, place: Coordinate) -> u64 {
         let (whole, part) = place.parts();
         let (high, low) = (turns >> 32, u64::from(turns as u32));
         let part = u64::from(part);
-        Self::at(turns, whole).wrapping_add(high * part + (low * part >> 32))
+        Self::times(turns, whole).wrapping_add(high * part + (low * part >> 32))
     }
 }
 
@@ -58,18 +64,19 @@ impl Angle for f64 {
         u128::from(high) << 64 | u128::from(low)
     }
     #[inline(always)]
-    fn at(turns: u128, position: i32) -> u64 {
-        (turns.wrapping_mul(i128::from(position) as u128) >> 64) as u64
+    fn times(turns: u128, position: i32) -> u128 {
+        turns.wrapping_mul(i128::from(position) as u128)
     }
     #[inline(always)]
-    fn at_place(turns: u128, place: Coordinate) -> u64 {
+    fn angle(turns: u128) -> u64 {
+        (turns >> 64) as u64
+    }
+    #[inline(always)]
+    fn at_place(turns: u128, place: Coordinate) -> u128 {
         let (whole, part) = place.parts();
         let (high, low) = (turns >> 32, u128::from(turns as u32));
-        let part = high * u128::from(part) + (low * u128::from(part) >> 32);
-        (turns
-            .wrapping_mul(i128::from(whole) as u128)
-            .wrapping_add(part)
-            >> 64) as u64
+        let part = u128::from(part);
+        Self::times(turns, whole).wrapping_add(high * part + (low * part >> 32))
     }
 }
 
@@ -79,25 +86,24 @@ pub(super) const fn nearest(turns: Turns) -> u64 {
     high.wrapping_add(low >> 63)
 }
 
-/// Returns what is left of an angle beside the nearest count of quarter turns, and the count.
-#[inline(always)]
-pub(super) const fn quarters(angle: u64) -> (i64, u64) {
-    let nearest = angle.wrapping_add(1 << 61) >> 62;
-    (angle.wrapping_sub(nearest << 62) as i64, nearest)
-}
-
 /// The unit of the high part of an angle, in quarter turns.
 pub(super) const HIGH: f32 = 1.0 / 16_777_216.0;
 /// The unit of its low part.
 pub(super) const LOW: f32 = HIGH * HIGH;
 
-/// Cuts an angle within 2^61 into a high and a low part, integers in their units.
+/// Cuts an angle, in units of 2^-64 turns, into the nearest count of quarter turns, and a high and a low
+/// part of what is left, integers in their units: `[high, low, quarters]`.
+///
+/// In 32 bits, of which a vector has most. At most 2^23 units of 2^-24 quarters, and 24 bits in units
+/// of 2^-48: both are exact in `f32`.
 #[inline(always)]
-pub(super) const fn cut(rest: i64) -> (f32, f32) {
-    // At most 2^23 units of 2^-24 quarters, and 24 bits in units of 2^-48: both exact.
-    let high = (rest + (1 << 37)) >> 38;
-    let low = (rest - (high << 38)) >> 14;
-    (high as i32 as f32, low as i32 as f32)
+pub(super) const fn cut(angle: u64) -> [i32; 3] {
+    let (upper, lower) = ((angle >> 32) as u32, angle as u32);
+    let quarters = upper.wrapping_add(1 << 29) >> 30;
+    let rest = upper.wrapping_sub(quarters << 30) as i32;
+    let high = (rest + (1 << 5)) >> 6;
+    let low = ((rest - (high << 6)) << 18) + (lower >> 14) as i32;
+    [high, low, quarters as i32]
 }
 
 mod sealed {
@@ -115,10 +121,9 @@ mod sealed {
         fn rounded(value: f64) -> Self;
         /// Returns the nearest of a count of units of 2^-96.
         fn from_units(units: u128) -> Self;
-        /// Cuts an angle within 2^61 into a high and a low part, integers in their units.
-        fn cut(rest: i64) -> (Self, Self);
-        /// Returns a count of quarter turns.
-        fn from_quarters(quarters: u64) -> Self;
+        /// Cuts an angle, in units of 2^-64 turns, into the nearest count of quarter turns, and a high
+        /// and a low part of what is left, integers in their units: `[high, low, quarters]`.
+        fn cut(angle: u64) -> [Self; 3];
     }
 
     impl Cut for f32 {
@@ -134,12 +139,8 @@ mod sealed {
             units as Self / (1_u128 << POINT) as Self
         }
         #[inline(always)]
-        fn cut(rest: i64) -> (Self, Self) {
-            super::cut(rest)
-        }
-        #[inline(always)]
-        fn from_quarters(quarters: u64) -> Self {
-            quarters as i32 as Self
+        fn cut(angle: u64) -> [Self; 3] {
+            super::cut(angle).map(|part| part as Self)
         }
     }
 
@@ -156,35 +157,38 @@ mod sealed {
             units as Self / (1_u128 << POINT) as Self
         }
         #[inline(always)]
-        fn cut(rest: i64) -> (Self, Self) {
+        fn cut(angle: u64) -> [Self; 3] {
+            let quarters = angle.wrapping_add(1 << 61) >> 62;
+            let rest = angle.wrapping_sub(quarters << 62) as i64;
             // At most 2^52 units of 2^-53 quarters, and the rest in units of 2^-62: both exact.
             let high = (rest + (1 << 8)) >> 9;
-            (high as Self, (rest - (high << 9)) as Self)
-        }
-        #[inline(always)]
-        fn from_quarters(quarters: u64) -> Self {
-            quarters as i32 as Self
+            let low = rest - (high << 9);
+            [high as Self, low as Self, quarters as i32 as Self]
         }
     }
 }
 
-/// Returns sine and cosine of a vector of angles, in units of 2^-64 turns.
+/// Returns sine and cosine of a vector of pairs: `at` tells the fraction of a turn that a lane turns by,
+/// from its frequency.
 ///
-/// Missing ones count as zero. Absolute error: below 2^-24 in `f32`, 2^-52.6 in `f64`.
+/// Absolute error: below 2^-24 in `f32`, 2^-52.6 in `f64`. Frequencies that are missing count as zero.
 #[inline(always)]
 pub(super) fn sin_cos<V: Lanes<Element: Angle>>(
     isa: V::Isa,
-    angles: impl Iterator<Item = u64>,
+    turns: &[<V::Element as Angle>::Turns],
+    at: impl Fn(usize, <V::Element as Angle>::Turns) -> <V::Element as Angle>::Turns,
 ) -> (V, V) {
     use sealed::Cut;
     let mut high = [V::Element::ZERO; LANES];
     let mut low = [V::Element::ZERO; LANES];
     let mut quarters = [V::Element::ZERO; LANES];
-    let lanes = high.iter_mut().zip(&mut low).zip(&mut quarters);
-    for (((high, low), quarters), angle) in lanes.zip(angles).take(V::LANES) {
-        let (rest, nearest) = self::quarters(angle);
-        (*high, *low) = V::Element::cut(rest);
-        *quarters = V::Element::from_quarters(nearest);
+    // Of a known length, so that the compiler cuts them side by side.
+    if let Some(turns) = turns.get(..V::LANES) {
+        let parts = high.iter_mut().zip(&mut low).zip(&mut quarters);
+        for (lane, (((high, low), quarters), &turns)) in parts.zip(turns).enumerate() {
+            let angle = V::Element::angle(at(lane, turns));
+            [*high, *low, *quarters] = V::Element::cut(angle);
+        }
     }
     sin_cos_fraction(
         isa,

@@ -204,14 +204,15 @@ impl<T: Angle, const N: usize> Source<T> for OnAxes<'_, T, N> {
     #[inline(always)]
     fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
         let turns = self.turns.get(pair..).unwrap_or_default();
-        let angles = turns.iter().zip(pair..).map(
+        let (sin, cos): (V, V) = angle::sin_cos(
+            isa,
+            turns,
             #[inline(always)]
-            |(&turns, pair)| {
-                let place = self.at.get(self.axes.axis(pair));
+            |lane, turns| {
+                let place = self.at.get(self.axes.axis(pair + lane));
                 T::at_place(turns, place.copied().unwrap_or_default())
             },
         );
-        let (sin, cos): (V, V) = angle::sin_cos(isa, angles);
         let (cos_factor, sin_factor) = self.factors;
         (
             sin * V::splat(isa, sin_factor),

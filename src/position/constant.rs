@@ -101,9 +101,8 @@ pub const fn rope_rows<const LEN: usize>(turns: &[Turns], first: i32) -> Result<
 
 /// Returns the sine and the cosine of an angle in units of 2^-64 turns: [`angle::sin_cos`] in one lane.
 const fn sin_cos(angle: u64) -> (f32, f32) {
-    let (rest, nearest) = angle::quarters(angle);
-    let (high, low) = angle::cut(rest);
-    let (r, r_low) = radians(high * angle::HIGH, low * angle::LOW);
+    let [high, low, nearest] = angle::cut(angle);
+    let (r, r_low) = radians(high as f32 * angle::HIGH, low as f32 * angle::LOW);
     let (s, c) = polynomials(r, r_low);
     let (sin, cos) = if nearest & 1 == 1 { (c, s) } else { (s, c) };
     let sin = if nearest & 2 == 2 { -sin } else { sin };

@@ -27,11 +27,12 @@ impl<T: Angle> Source<T> for OnTheFly<'_, T> {
     #[inline(always)]
     fn sin_cos<V: Lanes<Element = T>>(self, isa: V::Isa, pair: usize) -> (V, V) {
         let turns = self.turns.get(pair..).unwrap_or_default();
-        let angles = turns.iter().map(
+        let (sin, cos): (V, V) = angle::sin_cos(
+            isa,
+            turns,
             #[inline(always)]
-            |&turns| T::at(turns, self.position),
+            |_, turns| T::times(turns, self.position),
         );
-        let (sin, cos): (V, V) = angle::sin_cos(isa, angles);
         (
             sin * V::splat(isa, self.sin_factor),
             cos * V::splat(isa, self.cos_factor),

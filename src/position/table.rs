@@ -160,7 +160,7 @@ impl<S: AsRef<[f32]> + AsMut<[f32]>> RopeTable<f32, S> {
             let (cos, sin) = row.split_at_mut_checked(layout.pairs()).unwrap_or_default();
             for ((cos, sin), &turns) in cos.iter_mut().zip(sin).zip(rope.turns.as_ref()) {
                 // The upper 24 bits of the angle, as a number between minus and plus one half.
-                let turn = (f32::at(turns, position) as i64 >> 40) as f32 / 16_777_216.0;
+                let turn = (f32::times(turns, position) as i64 >> 40) as f32 / 16_777_216.0;
                 let (s, c) = P::sin_cos(turn);
                 (*cos, *sin) = (c * rope.temperature, s * rope.temperature);
             }

@@ -151,6 +151,8 @@ pub trait Lanes:
     /// Returns the lanes whose representation has bit `bit` set. For `MAGIC + k` with integer k,
     /// bit 0 is the parity of k. `bit` lies below the mantissa's width.
     fn bit(self, bit: u32) -> Self::Mask;
+    /// Flips the sign of each lane where a bit of the representation of `of` is set.
+    fn negate_at(self, of: Self, bit: u32) -> Self;
     /// Clears the lower half of the mantissa, so that products of two such numbers are exact.
     fn upper_half(self) -> Self;
     /// Returns lane 0 of `self`, lane 0 of `other`, lane 1 of `self`, ... as two vectors; with one lane

@@ -2,7 +2,7 @@
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use num_traits::{One as _, WrappingAdd, WrappingSub, Zero};
+use num_traits::{One as _, PrimInt, WrappingAdd, WrappingSub, Zero};
 
 use super::{Isa, Lanes};
 use crate::scalar::Scalar;
@@ -165,6 +165,12 @@ impl<T: Scalar<Lanes<One> = Self>> Lanes for Lane<T> {
     #[inline(always)]
     fn bit(self, bit: u32) -> bool {
         self.0.bits() >> bit as usize & T::Bits::one() != T::Bits::zero()
+    }
+    #[inline(always)]
+    fn negate_at(self, of: Self, bit: u32) -> Self {
+        let up = PrimInt::trailing_zeros(T::SIGN) - bit;
+        let sign = of.0.bits() << up as usize & T::SIGN;
+        Self(T::with_bits(self.0.bits() ^ sign))
     }
     #[inline(always)]
     fn upper_half(self) -> Self {

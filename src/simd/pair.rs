@@ -161,6 +161,10 @@ impl<V: Lanes> Lanes for Pair<V> {
         Pair(self.0.bit(bit), self.1.bit(bit))
     }
     #[inline(always)]
+    fn negate_at(self, of: Self, bit: u32) -> Self {
+        Self(self.0.negate_at(of.0, bit), self.1.negate_at(of.1, bit))
+    }
+    #[inline(always)]
     fn upper_half(self) -> Self {
         self.both(V::upper_half)
     }

@@ -11,7 +11,7 @@ use core::arch::x86_64 as arch;
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use fearless_simd::SimdInto;
 use fearless_simd::{Select, Simd, SimdBase, SimdFloat, SimdFloatElement, SimdMask};
-use num_traits::One as _;
+use num_traits::{One as _, PrimInt};
 
 use super::{Isa, LANES, Lanes, Pair};
 use crate::scalar::Scalar;
@@ -233,6 +233,11 @@ where
             << (E::MANTISSA - bit);
         let zero = V::splat(self.0.token(), E::ZERO);
         zero.simd_lt(V::from_bits(bits))
+    }
+    #[inline(always)]
+    fn negate_at(self, of: Self, bit: u32) -> Self {
+        let sign = (of.0.to_bits() << (PrimInt::trailing_zeros(E::SIGN) - bit)) & E::SIGN;
+        Self::new(V::from_bits(self.0.to_bits() ^ sign))
     }
     #[inline(always)]
     fn upper_half(self) -> Self {
