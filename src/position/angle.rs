@@ -27,6 +27,8 @@ pub trait Angle: Scalar + Stored<Self> + sealed::Cut {
     fn times(turns: Self::Turns, position: i32) -> Self::Turns;
     /// Returns a fraction in units of 2^-64 turns, less than one unit low.
     fn angle(turns: Self::Turns) -> u64;
+    /// Returns a fraction times a position, whole parts included, in units of 2^-64.
+    fn octaves(fraction: Self::Turns, position: i32) -> i128;
     /// Returns the fraction at a place between positions, modulo one, less than one unit low.
     fn at_place(turns: Self::Turns, place: Coordinate) -> Self::Turns;
 }
@@ -45,6 +47,10 @@ impl Angle for f32 {
     #[inline(always)]
     fn angle(turns: u64) -> u64 {
         turns
+    }
+    #[inline(always)]
+    fn octaves(fraction: u64, position: i32) -> i128 {
+        i128::from(fraction) * i128::from(position)
     }
     #[inline(always)]
     fn at_place(turns: u64, place: Coordinate) -> u64 {
@@ -70,6 +76,13 @@ impl Angle for f64 {
     #[inline(always)]
     fn angle(turns: u128) -> u64 {
         (turns >> 64) as u64
+    }
+    #[inline(always)]
+    fn octaves(fraction: u128, position: i32) -> i128 {
+        let near = i128::from((fraction >> 64) as u64) * i128::from(position);
+        // The lower half adds less than 2^31 units.
+        let exact = Self::angle(Self::times(fraction, position));
+        near + i128::from(exact.wrapping_sub(near as u64) as i64)
     }
     #[inline(always)]
     fn at_place(turns: u128, place: Coordinate) -> u128 {
@@ -106,6 +119,15 @@ pub(super) const fn cut(angle: u64) -> [i32; 3] {
     [high, low, quarters as i32]
 }
 
+/// Cuts a number in units of 2^-64 into the nearest integer, at most `limit` in magnitude, and the rest.
+#[inline(always)]
+fn cut_octaves(octaves: i128, limit: i32) -> (i32, i64) {
+    let whole = (octaves + (1 << 63)) >> 64;
+    let rest = octaves.wrapping_sub(whole << 64) as i64;
+    let limit = i128::from(limit);
+    (whole.clamp(-limit, limit) as i32, rest)
+}
+
 mod sealed {
     use super::Compute;
     use crate::position::fixed::POINT;
@@ -124,6 +146,11 @@ mod sealed {
         /// Cuts an angle, in units of 2^-64 turns, into the nearest count of quarter turns, and a high
         /// and a low part of what is left, integers in their units: `[high, low, quarters]`.
         fn cut(angle: u64) -> [Self; 3];
+        /// The natural logarithm of two.
+        const LN_2: Self;
+        /// Cuts a number in units of 2^-64 into the nearest integer, held where powers of two end, and
+        /// the rest.
+        fn cut_octaves(octaves: i128) -> (Self, Self);
     }
 
     impl Cut for f32 {
@@ -141,6 +168,16 @@ mod sealed {
         #[inline(always)]
         fn cut(angle: u64) -> [Self; 3] {
             super::cut(angle).map(|part| part as Self)
+        }
+        const LN_2: Self = core::f32::consts::LN_2;
+        #[inline(always)]
+        fn cut_octaves(octaves: i128) -> (Self, Self) {
+            let (whole, rest) = super::cut_octaves(octaves, 252);
+            // 31 of its 63 bits are more than a number holds.
+            (
+                whole as Self,
+                (rest >> 32) as i32 as Self / (1_u64 << 32) as Self,
+            )
         }
     }
 
@@ -164,6 +201,12 @@ mod sealed {
             let high = (rest + (1 << 8)) >> 9;
             let low = rest - (high << 9);
             [high as Self, low as Self, quarters as i32 as Self]
+        }
+        const LN_2: Self = core::f64::consts::LN_2;
+        #[inline(always)]
+        fn cut_octaves(octaves: i128) -> (Self, Self) {
+            let (whole, rest) = super::cut_octaves(octaves, 2044);
+            (whole as Self, rest as Self / (1_u128 << 64) as Self)
         }
     }
 }

@@ -39,6 +39,7 @@ mod source;
 mod table;
 mod trigonometry;
 mod turn;
+mod xpos;
 
 pub use angle::Angle;
 pub use axes::{Axes, PerAxis};
@@ -63,6 +64,7 @@ pub use table::RopeTable;
 #[cfg(feature = "micromath")]
 pub use trigonometry::Micromath;
 pub use trigonometry::Trigonometry;
+pub use xpos::XPos;
 
 use crate::Error;
 

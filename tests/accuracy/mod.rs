@@ -284,6 +284,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "one rotation",
     },
     Row {
+        operation: "xpos",
+        f32_bound: 6.0,
+        f64_bound: 6.0,
+        unit: "2^-24 (f32) or 2^-53 (f64), relative to the length of the scaled pair",
+        note: "one rotation, while the factor stays in the range of numbers",
+    },
+    Row {
         operation: "rope score",
         f32_bound: 8.0,
         f64_bound: 8.0,
