@@ -1,5 +1,7 @@
 //! YaRN and its kin: fast pairs stay, slow pairs are interpolated, a ramp lies between.
 
+use core::num::NonZero;
+
 use super::fixed::{self, Fraction, LOG2_TAU, POINT};
 use super::frequencies::check_factor;
 use super::scaling::check_temperature;
@@ -185,7 +187,7 @@ impl ByParts {
     /// Returns the number of the pair that makes `turns` turns over the original context, which need
     /// not be whole, in units of 2^-96.
     fn pair_of(&self, pairs: i128, turns: f64) -> i128 {
-        let original = core::num::NonZero::new(self.original);
+        let original = NonZero::new(self.original);
         let length = original.map_or(0, fixed::log2_of_integer) as i128;
         let octaves = length - LOG2_TAU - fixed::log2(turns.to_bits());
         let base = fixed::log2(self.base.base().to_bits()).unsigned_abs();

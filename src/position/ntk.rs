@@ -33,16 +33,18 @@ pub enum NtkRule {
 /// thousand integer operations a pair, once; twice that for [`NtkRule::Mixed`].
 ///
 /// ```
-/// use suanzi::position::{Base, Frequencies, Linear, Ntk, NtkRule};
+/// use suanzi::position::{Base, Frequencies, Ntk, NtkRule};
 ///
 /// let base = Base::new(10_000.0)?;
-/// let aware = Ntk::new(base, NtkRule::Aware, 8.0)?;
-/// let linear = Linear::new(base, 8.0)?;
-/// let radians = |turns: u64| turns as f64 / 2_f64.powi(64) * core::f64::consts::TAU;
+/// let scaled = Ntk::new(base, NtkRule::Aware, 8.0)?;
+/// let ratio = |pair| {
+///     let turns = [base.turns(64).nth(pair), scaled.turns(64).nth(pair)];
+///     let [plain, scaled] = turns.map(|turns| turns.map_or(0.0, |t| t.parts().0 as f64));
+///     plain / scaled
+/// };
 /// // The fastest pair stays, the slowest is interpolated.
-/// assert_eq!(aware.turns(64).next().map(|t| radians(t.parts().0)), Some(1.0));
-/// let last = |turns: Option<suanzi::position::Turns>| turns.map(|t| t.parts().0);
-/// assert_eq!(last(aware.turns(64).last()), last(linear.turns(64).last()));
+/// assert_eq!(ratio(0), 1.0);
+/// assert!((ratio(63) - 8.0).abs() < 1e-9);
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

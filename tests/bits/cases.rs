@@ -122,6 +122,16 @@ macro_rules! operations {
             base_search lent FEW_SIDES;
             rope_in_radians single HEADS;
             rope_in_radians double HEADS;
+            rope_scalings single HEADS;
+            rope_scalings double HEADS;
+            rope half HEADS;
+            rope_rows lent HEADS;
+            axial single HEADS;
+            axial double HEADS;
+            relative single HEADS;
+            relative double HEADS;
+            xpos single HEADS;
+            xpos double HEADS;
             turns single HEADS;
             turns double HEADS;
             permute_rows single HEADS;
@@ -213,7 +223,10 @@ macro_rules! of_type {
             use suanzi::mixer::{OwnedCache, OwnedRing};
             use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
             use suanzi::position::{
-                Angle, Base, HeadLayout, Pairing, PositionEncoding, Radians, Rope, RopeTable, Turns,
+                Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,
+                FrequencyFactors, HeadLayout, Linear, Ntk, NtkRule, Pairing, PerAxis, Placement,
+                PositionEncoding, Proportional, Radians, Ramp, Rope, RopeTable, Turns, XPos,
+                log_n_scale, step_scale,
             };
             use suanzi::probability::{
                 ByteSoftmax, CrossEntropy, Distribution, Entmax, Inclusion, LogSoftmax, LogSumExp,
@@ -240,8 +253,8 @@ of_type!(double, f64);
 pub(crate) mod lent {
     use suanzi::Error;
     use suanzi::position::{
-        Base, BaseSearch, HeadLayout, Pairing, Rope, RopeTable, Trigonometry, asymptotic_base,
-        cosine_integral,
+        self, Base, BaseSearch, HeadLayout, Pairing, Rope, RopeTable, Trigonometry,
+        asymptotic_base, cosine_integral,
     };
 
     use super::{Operands, first_mut};
@@ -277,6 +290,16 @@ pub(crate) mod lent {
         Ok(())
     }
 
+    /// Rows as a constant has them, and the first frequencies, at the position of the operands.
+    pub(crate) fn rope_rows(o: &mut Operands<T>) -> Result<(), Error> {
+        let list = Base::default().list::<33>();
+        let rows = position::rope_rows::<132>(&list, o.at.saturating_sub(o.n as i32 + 2))?;
+        for (out, entry) in o.out.iter_mut().zip(rows) {
+            *out = entry;
+        }
+        Ok(())
+    }
+
     pub(crate) fn rope_table_by(o: &mut Operands<T>) -> Result<(), Error> {
         let mut turns = [0; 64];
         let layout = HeadLayout::new(o.n.wrapping_mul(2), Pairing::HalfSplit)?;
@@ -289,10 +312,37 @@ pub(crate) mod lent {
 /// Operations on arrays that are kept in 16 bits.
 pub(crate) mod half {
     use suanzi::Error;
+    use suanzi::position::{Base, HeadLayout, Pairing, PositionEncoding, Rope, RopeTable};
     use suanzi::probability::{ProbabilityMap, Softmax};
     use suanzi::storage::{Bf16, F16};
 
     use super::{Operands, first_mut};
+
+    /// Heads in 16 bits of both kinds, with and without a table.
+    pub(crate) fn rope(o: &mut Operands<T>) -> Result<(), Error> {
+        let mut turns = [0; 64];
+        let layout = HeadLayout::new(o.n.wrapping_mul(2), Pairing::Interleaved)?;
+        let rope = Rope::new(layout, &Base::default(), first_mut(&mut turns, o.n))?.on(o.cpu);
+        let mut rows = [0.0; 128];
+        let rows = first_mut(&mut rows, layout.head_dim());
+        let table = RopeTable::new(&rope, o.at, rows)?.on(o.cpu);
+        let halves = first_mut(o.halves, layout.head_dim());
+        let mut brains = [Bf16::default(); 128];
+        let brains = first_mut(&mut brains, layout.head_dim());
+        for ((half, brain), &x) in halves.iter_mut().zip(&mut *brains).zip(o.x) {
+            (*half, *brain) = (F16::from_f32(x), Bf16::from_f32(x));
+        }
+        rope.rotate(o.at, &mut *halves)?;
+        let mut turned = [Bf16::default(); 128];
+        let turned = first_mut(&mut turned, layout.head_dim());
+        table.rotate_into(o.at, brains, turned)?;
+        let words = halves.iter().map(|half| half.to_f32());
+        let turned = turned.iter().map(|brain| brain.to_f32());
+        for (out, word) in o.out.iter_mut().zip(turned.chain(words)) {
+            *out = word;
+        }
+        Ok(())
+    }
 
     pub(crate) type T = f32;
     pub(crate) const NAME: &str = "f16";

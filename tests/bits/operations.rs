@@ -383,10 +383,130 @@ pub(crate) fn rope_in_radians(o: &mut Operands<T>) -> Result<(), Error> {
     rope.unrotate(o.at, state)
 }
 
+/// One head by every scaling of the frequencies.
+pub(crate) fn rope_scalings(o: &mut Operands<T>) -> Result<(), Error> {
+    let base = Base::new(10_000.0)?;
+    let layout = head(o, Pairing::HalfSplit)?;
+    let factors = [1.25_f32; 64];
+    let factors = first(&factors, o.n);
+    let longrope = FrequencyFactors::longrope(base, factors, factors, 4096, 131_072, 9000)?;
+    let yarn = ByParts::yarn(base, 16.0, 4096)?;
+    let yarn_by_turns = yarn.with_ramp(Ramp::Turns).with_temperature(1.5)?;
+    let exact = yarn.with_ramp(Ramp::ExactIndex).with_mscale(1.0, 0.7)?;
+    let llama = ByParts::llama3(base, 8.0, 8192)?.with_turns(4.5, 0.9)?;
+    let listed = FrequencyFactors::new(llama, factors)?.with_temperature(0.8)?;
+    let mixed = Ntk::new(base, NtkRule::Mixed(0.625), 8.0)?;
+    let fixed = Ntk::new(base, NtkRule::Fixed, 8.0)?;
+    let old = Linear::new(Ntk::new(base, NtkRule::Old, 8.0)?, 4.0)?;
+    let dynamic = Proportional::new(Ntk::dynamic(base, 2.0, 4096, 16_384)?, o.n / 2);
+    scaled_head(o, layout, 0, &longrope)?;
+    scaled_head(o, layout, 1, &yarn)?;
+    scaled_head(o, layout, 2, &yarn_by_turns)?;
+    scaled_head(o, layout, 3, &exact)?;
+    scaled_head(o, layout, 4, &listed)?;
+    scaled_head(o, layout, 5, &mixed)?;
+    scaled_head(o, layout, 6, &fixed)?;
+    scaled_head(o, layout, 7, &old)?;
+    scaled_head(o, layout, 8, &dynamic)
+}
+
+fn scaled_head(
+    o: &mut Operands<T>,
+    layout: HeadLayout,
+    place: usize,
+    frequencies: &impl Frequencies,
+) -> Result<(), Error> {
+    let mut storage = Storage::from([Default::default(); 64]);
+    let rope = Rope::new(layout, frequencies, first_mut(&mut storage, o.n))?.on(o.cpu);
+    let at = place.wrapping_mul(layout.head_dim());
+    let out = o.out.get_mut(at..).unwrap_or_default();
+    let out = first_mut(out, layout.head_dim());
+    rope.rotate_into(o.at, first(o.x, layout.head_dim()), out)
+}
+
+/// Tokens and patches on three axes, shared among the pairs in every way.
+pub(crate) fn axial(o: &mut Operands<T>) -> Result<(), Error> {
+    let second = o.n / 3;
+    let pairs = [o.n.wrapping_sub(2 * second), second, second];
+    axial_tokens(o, Axes::Sections(pairs), Placement::MRope, 0)?;
+    axial_tokens(o, Axes::Interleaved(pairs), Placement::TieFractional, 1)?;
+    axial_tokens(o, Axes::Blocks(pairs), Placement::TieCentered, 2)
+}
+
+fn axial_tokens(
+    o: &mut Operands<T>,
+    axes: Axes<3>,
+    placement: Placement,
+    place: usize,
+) -> Result<(), Error> {
+    let mut storage = Storage::from([Default::default(); 64]);
+    let layout = head(o, Pairing::HalfSplit)?;
+    let frequencies = PerAxis::new(Base::default(), axes.pairs());
+    let rope = AxialRope::new(layout, axes, &frequencies, first_mut(&mut storage, o.n))?.on(o.cpu);
+    let axes = rope.axes().axis(o.n / 2);
+    let mut cursor = Cursor::<3>::new(placement, o.at / 4);
+    let head_dim = rope.layout().head_dim();
+    let at = place.wrapping_mul(8).wrapping_mul(head_dim);
+    let out = o.out.get_mut(at..).unwrap_or_default();
+    let (text, rest) = out.split_at_mut_checked(head_dim).unwrap_or_default();
+    let image = first_mut(rest, head_dim.wrapping_mul(6));
+    copy(o.x, text);
+    copy(o.x, image);
+    let here = cursor.text()?;
+    rope.rotate(here, text)?;
+    rope.rotate_each(cursor.grid([1, 2, 3])?, image)?;
+    let next = Coordinate::new(cursor.next());
+    let away = Coordinate::from_units(next.units() / 3);
+    rope.shift([Coordinate::halves(3), -away, next], image)?;
+    rope.unrotate([away, next, away], text)?;
+    copy(&[axes as T], text);
+    Ok(())
+}
+
+/// Distances in the relative forms, and the scales of queries.
+pub(crate) fn relative(o: &mut Operands<T>) -> Result<(), Error> {
+    let window = o.n as u32;
+    let forms = [
+        Distance::Rope,
+        Distance::ReRope { window },
+        Distance::LeakyReRope {
+            window,
+            factor: 3.0,
+        },
+        Distance::SelfExtend { window, group: 5 },
+    ];
+    let query = (o.at / 8).wrapping_abs();
+    for (out, form) in o.out.iter_mut().zip(forms) {
+        form.check()?;
+        *out = f64::from(form.between(query, query / 3)?) as T;
+    }
+    let tokens = query.unsigned_abs();
+    let scales = [log_n_scale(tokens, 512)?, step_scale(tokens, 64, o.t)?];
+    copy(&scales, o.state);
+    Ok(())
+}
+
+pub(crate) fn xpos(o: &mut Operands<T>) -> Result<(), Error> {
+    let mut storage = [Storage::from([Default::default(); 64]); 2];
+    let [turns, octaves] = &mut storage;
+    let lent = [first_mut(turns, o.n), first_mut(octaves, o.n)];
+    let layout = head(o, Pairing::Interleaved)?;
+    let xpos = XPos::new(layout, &Base::default(), 512, lent)?.on(o.cpu);
+    let heads = layout.head_dim().wrapping_mul(2);
+    let (queries, keys) = (first_mut(o.out, heads), first_mut(o.state, heads));
+    copy(o.x, queries);
+    copy(o.x, keys);
+    let at = o.at % 30_000;
+    xpos.rotate_queries(at, queries)?;
+    xpos.rotate_keys(at, keys)
+}
+
 /// The upper digits of fractions of a turn.
 pub(crate) fn turns(o: &mut Operands<T>) -> Result<(), Error> {
     let base = Base::new(f64::from(o.at))?.base();
-    let turns = Turns::from_radians(base / 3.0)?.scaled(-base)?;
+    let turns = Turns::from_radians(base / 3.0)?
+        .scaled(-base)?
+        .divided(1.7)?;
     let (high, low) = turns.parts();
     let swapped = Turns::from_parts(low, high).scaled(base)?.parts();
     for (parts, out) in [((high, low), &mut *o.out), (swapped, &mut *o.state)] {
