@@ -57,7 +57,7 @@ impl Angle for f32 {
         let (whole, part) = place.parts();
         let (high, low) = (turns >> 32, u64::from(turns as u32));
         let part = u64::from(part);
-        Self::times(turns, whole).wrapping_add(high * part + (low * part >> 32))
+        Self::times(turns, whole).wrapping_add(high * part + ((low * part) >> 32))
     }
 }
 
@@ -89,7 +89,7 @@ impl Angle for f64 {
         let (whole, part) = place.parts();
         let (high, low) = (turns >> 32, u128::from(turns as u32));
         let part = u128::from(part);
-        Self::times(turns, whole).wrapping_add(high * part + (low * part >> 32))
+        Self::times(turns, whole).wrapping_add(high * part + ((low * part) >> 32))
     }
 }
 

@@ -217,7 +217,7 @@ impl Slope {
             Self::Turns { from, to, original } => {
                 let length = u128::from(original);
                 let (high, low) = (turns.0 >> 32, turns.0 as u32);
-                let made = high * length + (u128::from(low) * length >> 32);
+                let made = high * length + ((u128::from(low) * length) >> 32);
                 part(made.saturating_sub(from), to - from)
             }
             Self::Index { lower, upper } => {

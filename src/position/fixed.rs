@@ -67,7 +67,7 @@ impl Fraction {
         let (a, b) = halves(self.0);
         let (c, d) = halves(other.0);
         // ad + bc may pass 2^128, so that it is added in halves.
-        let (high, low) = halves(a as u128 * d as u128 + (b as u128 * d as u128 >> 64));
+        let (high, low) = halves(a as u128 * d as u128 + ((b as u128 * d as u128) >> 64));
         let (above, _) = halves(b as u128 * c as u128 + low as u128);
         Self(a as u128 * c as u128 + high as u128 + above as u128)
     }

@@ -74,7 +74,7 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> XPos<T, S> {
             // zeta = (5j + 2n) / 7n; below three octaves, in units of 2^-96.
             let octaves = log2(7 * pairs).saturating_sub(log2(5 * pair + 2 * pairs));
             *to = T::narrowed(Turns(Fraction(
-                (octaves << 30) / NonZero::<u128>::from(base) << 2,
+                ((octaves << 30) / NonZero::<u128>::from(base)) << 2,
             )));
         }
         Ok(Self { rope, octaves })

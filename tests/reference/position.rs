@@ -28,7 +28,7 @@ pub(crate) fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
 pub(crate) fn sin_cos_at(turns: u128, place: i64) -> (Wide, Wide) {
     let whole = turns.wrapping_mul((i128::from(place) >> 32) as u128);
     let part = u128::from(place as u32);
-    let part = (turns >> 32) * part + ((turns & u128::from(u32::MAX)) * part >> 32);
+    let part = (turns >> 32) * part + (((turns & u128::from(u32::MAX)) * part) >> 32);
     sin_cos_of(whole.wrapping_add(part))
 }
 
