@@ -16,9 +16,10 @@ use crate::error::{Parameter, check_len};
 /// ```
 /// use suanzi::position::{Base, Frequencies, Linear};
 ///
-/// let scaled = Linear::new(Base::default(), 4.0)?;
-/// let (plain, scaled) = (Base::default().turns(8), scaled.turns(8));
-/// assert!(plain.zip(scaled).all(|(a, b)| a.parts().0 / 4 == b.parts().0));
+/// let plain = Base::default();
+/// let scaled = Linear::new(plain, 4.0)?;
+/// let mut pairs = plain.turns(8).zip(scaled.turns(8));
+/// assert!(pairs.all(|(plain, scaled)| plain.parts().0 / 4 == scaled.parts().0));
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
