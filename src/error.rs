@@ -66,13 +66,17 @@ pub enum Parameter {
     Base,
     /// The number of rotated elements: positive, even and at most the head dimension.
     RotaryDim,
-    /// A frequency, or a factor on one: finite, below 2^64 in magnitude.
+    /// A frequency, or what it is multiplied by: finite, below 2^64 in magnitude.
     Frequency,
-    /// The temperature of an encoding: finite and positive.
+    /// A factor that lengthens a context, or a parameter of such a scaling: positive, and within the
+    /// domain that the scaling names.
+    Factor,
+    /// The temperature of an encoding: positive and finite, as its square and their inverses are in the
+    /// number type.
     Temperature,
     /// A position: below 2^31, and within the table where there is one.
     Position,
-    /// A context length: at least two tokens.
+    /// A context length, or another number of tokens that scales are counted in: at least two.
     Context,
     /// The pairs of each axis: they add up to the pairs of a head.
     Axes,
@@ -122,9 +126,10 @@ impl fmt::Display for Parameter {
                 "the rotary dimension must be positive, even and at most the head dimension"
             }
             Self::Frequency => "a frequency must be finite and below 2^64",
+            Self::Factor => "a factor of a scaling must be positive and within its domain",
             Self::Temperature => "the temperature must be finite and positive",
             Self::Position => "a position must lie below 2^31 and within the table",
-            Self::Context => "a context must have at least two tokens",
+            Self::Context => "a context length or a scale base must be at least two",
             Self::Axes => "the pairs of the axes must add up to those of a head",
             Self::HeadDim => "the head dimension must be positive",
             Self::Heads => "the query heads must be a positive multiple of the key/value heads",

@@ -472,7 +472,7 @@ fn sixteen_bits<X: HeadElement<f32> + PartialEq>(
             let layout = HeadLayout::partial(dim, rotary, pairing).expect("a layout");
             let rope = Rope::<f32, _>::new(layout, &Base::default(), vec![0; layout.pairs()]);
             let rope = rope.expect("an encoding");
-            // Heads beyond the first cache, too, which are walked in another order.
+            // Heads beyond the first cache, too.
             let heads = if dim == 64 { 300 } else { 3 };
             for cpu in executors() {
                 let rope = rope.clone().on(cpu);

@@ -619,7 +619,7 @@ fn relative_forms_out_of_their_domain_are_refused() {
         f64::NEG_INFINITY,
     ] {
         let form = Distance::LeakyReRope { window: 3, factor };
-        let frequency = Error::Domain(Parameter::Frequency);
+        let frequency = Error::Domain(Parameter::Factor);
         assert_eq!(form.check(), Err(frequency));
         // The parameters come first, whatever the distance.
         assert_eq!(form.between(1, 5), Err(frequency));

@@ -612,6 +612,129 @@ fn the_temperature_scales_and_unscales() {
 }
 
 #[test]
+fn rotations_at_a_temperature_are_right() {
+    let mut random = Random(21);
+    let turns = definition::frequencies().swap_remove(0).1;
+    let listed: Vec<f64> = turns
+        .iter()
+        .map(|&t| t as f64 / 2.0_f64.powi(128))
+        .collect();
+    let listed: Vec<f64> = listed.iter().map(|t| t * core::f64::consts::TAU).collect();
+    let mut worst = (0.0_f64, 0.0_f64);
+    for temperature in [1.05, 1.190_238_071_423_808_3, 1.368_887_945_411_393_6, 0.8] {
+        let warm = Radians::new(&listed).and_then(|r| r.with_temperature(temperature));
+        let warm = warm.expect("a list");
+        let exact: Vec<Turns> = warm.turns(listed.len()).collect();
+        let layout = layout(2 * listed.len(), 2 * listed.len(), Pairing::HalfSplit);
+        let rope = rope::<f32>(layout, &warm);
+        for _ in 0..300 {
+            let at = random.position();
+            let sin_cos: Vec<(Wide, Wide)> = exact
+                .iter()
+                .map(|turns| turns.parts())
+                .map(|(high, low)| u128::from(high) << 64 | u128::from(low))
+                .map(|turns| definition::sin_cos(turns, at))
+                .collect();
+            let table = RopeTable::new(&rope, at, vec![0.0; layout.rotary_dim()]).expect("a table");
+            let (cos, sin) = table.row(at).expect("a row");
+            for (pair, (exact_sin, exact_cos)) in sin_cos.iter().enumerate() {
+                for (got, exact) in [(sin[pair], exact_sin), (cos[pair], exact_cos)] {
+                    let error = f64::from(got) / temperature - exact.high - exact.low;
+                    worst.0 = worst.0.max(error.abs() / f32::UNIT);
+                }
+            }
+            let x: Vec<f32> = random.numbers(layout.head_dim());
+            let mut y = x.clone();
+            rope.rotate(at, &mut y[..]).expect("a rotation");
+            let x: Vec<f64> = x.iter().map(|&x| x.into()).collect();
+            let rotated = definition::rotate(&x, &sin_cos, false);
+            let pairs = layout.pairs();
+            for (i, (&y, exact)) in y.iter().zip(&rotated).enumerate() {
+                let length = x[i % pairs].hypot(x[i % pairs + pairs]);
+                let error = f64::from(y) / temperature - exact.high;
+                worst.1 = worst.1.max(error.abs() / length / f32::UNIT);
+            }
+        }
+    }
+    println!("worst: {:.3} in tables, {:.3} rotated", worst.0, worst.1);
+    assert!(
+        worst.0 <= bound32("rope tables at a temperature"),
+        "{}",
+        worst.0
+    );
+    assert!(worst.1 <= bound32("rope at a temperature"), "{}", worst.1);
+}
+
+#[test]
+fn temperatures_beyond_the_number_type_are_refused() {
+    let layout = layout(8, 8, Pairing::HalfSplit);
+    for temperature in [1e-50, 1e-25, 1e25, 1e39] {
+        let listed = Radians::new(&[1.0; 4]).and_then(|r| r.with_temperature(temperature));
+        let listed = listed.expect("a list");
+        let refused = Some(Error::Domain(Parameter::Temperature));
+        assert_eq!(Rope::<f32, _>::new(layout, &listed, [0; 4]).err(), refused);
+        assert!(Rope::<f64, _>::new(layout, &listed, [0; 4]).is_ok());
+    }
+}
+
+/// Checks that heads beyond all caches turn as tokens by themselves do.
+fn far_heads_turn_alike<X: suanzi::position::HeadElement<f32> + PartialEq>(
+    narrow: impl Fn(f32) -> X,
+) {
+    const HEADS: usize = 21;
+    const TOKENS: usize = 400;
+    let mut random = Random(13);
+    for (pairing, dim, rotary) in [
+        (Pairing::HalfSplit, 128, 128),
+        (Pairing::Interleaved, 128, 128),
+        (Pairing::Interleaved, 130, 100),
+        (Pairing::HalfSplit, 131, 102),
+    ] {
+        let layout = layout(dim, rotary, pairing);
+        let rope = base::<f32>(layout, 10_000.0);
+        let table = RopeTable::new(&rope, 0, vec![0.0; TOKENS * rotary]).expect("a table");
+        let x: Vec<X> = random
+            .numbers(TOKENS * HEADS * dim)
+            .into_iter()
+            .map(&narrow)
+            .collect();
+        assert!(x.len() > 1 << 20, "beyond what counts as near");
+        let positions = 0..TOKENS as i32;
+        for cpu in executors() {
+            let (rope, table) = (rope.clone().on(cpu), table.clone().on(cpu));
+            let [mut y, mut z, mut out] = [x.clone(), x.clone(), vec![narrow(0.0); x.len()]];
+            table
+                .rotate_each(positions.clone(), &mut y[..])
+                .expect("rotations");
+            rope.rotate_each(positions.clone(), &mut z[..])
+                .expect("rotations");
+            table
+                .rotate_each_into(positions.clone(), &x, &mut out)
+                .expect("rotations");
+            assert!(y == out, "{layout:?} {cpu:?}");
+            if !cpu.is_fused() {
+                assert!(y == z, "{layout:?} {cpu:?}");
+            }
+            for (at, (x, y)) in x.chunks(HEADS * dim).zip(y.chunks(HEADS * dim)).enumerate() {
+                let mut alone = x.to_vec();
+                table.rotate(at as i32, &mut alone[..]).expect("a rotation");
+                assert!(y == alone, "{layout:?} {cpu:?}, token {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn far_heads_in_f32_turn_alike() {
+    far_heads_turn_alike(|x| x);
+}
+
+#[test]
+fn far_heads_in_f16_turn_alike() {
+    far_heads_turn_alike(suanzi::storage::F16::from_f32);
+}
+
+#[test]
 fn radians_become_turns() {
     assert_eq!(Turns::from_radians(0.0), Ok(Turns::ZERO));
     let one = Turns::from_radians(1.0).expect("turns");
@@ -805,9 +928,11 @@ fn golden_tables_agree() {
                 let (cos, sin) = (&get("cos")[rows.clone()], &get("sin")[rows]);
                 let check = |got: &[f32], expected: &[f64]| {
                     for (got, expected) in got.iter().zip(expected) {
-                        // One more rounding for the temperature.
-                        let bound =
-                            bound32("rope tables") + if temperature == 1.0 { 0.0 } else { 1.0 };
+                        let bound = bound32(if temperature == 1.0 {
+                            "rope tables"
+                        } else {
+                            "rope tables at a temperature"
+                        });
                         let error = (f64::from(*got) - expected).abs() / (f32::UNIT * temperature);
                         assert!(
                             error <= bound,
@@ -1040,4 +1165,72 @@ fn rows_in_constants_refuse_what_does_not_fit() {
     );
     assert_eq!(rope_rows::<0>(&list, i32::MAX), Ok([]));
     assert!(rope_rows::<8>(&list, i32::MAX - 1).is_ok());
+}
+
+#[test]
+fn tables_by_rotor_are_right_and_the_same_on_every_level() {
+    let mut worst = 0.0_f64;
+    for (b, turns) in definition::frequencies() {
+        let layout = layout(2 * turns.len(), 2 * turns.len(), Pairing::HalfSplit);
+        for first in [0, -130, 131_071, i32::MAX - 149, i32::MIN] {
+            let mut expected: Option<Vec<u64>> = None;
+            for cpu in executors() {
+                let rope = base::<f32>(layout, b).on(cpu);
+                let table = vec![0.0; 150 * layout.rotary_dim()];
+                let mut table = RopeTable::from_rows(layout, 0, table)
+                    .expect("a table")
+                    .on(cpu);
+                table.fill_by_rotor(&rope, first).expect("a table");
+                let mut rows = Vec::new();
+                for at in first..=first + 149 {
+                    let (cos, sin) = table.row(at).expect("a row");
+                    rows.extend(bits(cos));
+                    rows.extend(bits(sin));
+                    // The first rows, those beside anchors, and the last.
+                    if ![0, 1, 62, 63, 64, 127, 128, 149].contains(&(at - first)) {
+                        continue;
+                    }
+                    for (pair, &turns) in turns.iter().enumerate() {
+                        let (exact_sin, exact_cos) = definition::sin_cos(turns, at);
+                        let sine = difference(sin[pair].value(), exact_sin);
+                        let error = sine.max(difference(cos[pair].value(), exact_cos)) / f32::UNIT;
+                        worst = worst.max(error);
+                        assert!(
+                            error <= bound32("rope tables by rotor"),
+                            "base {b} pair {pair} at {at} {cpu:?}: off by {error}"
+                        );
+                    }
+                }
+                if !cpu.is_fused() {
+                    assert_eq!(
+                        expected.get_or_insert_with(|| rows.clone()),
+                        &rows,
+                        "{cpu:?}"
+                    );
+                }
+            }
+        }
+    }
+    println!("worst: {worst:.4} units");
+    let layout = layout(8, 8, Pairing::HalfSplit);
+    let mut table = RopeTable::from_rows(layout, 3, vec![7.0_f32; 16]).expect("a table");
+    let other = base::<f32>(self::layout(8, 6, Pairing::HalfSplit), 10_000.0);
+    let refused = table.fill_by_rotor(&other, 0);
+    assert_eq!(refused.err(), Some(Error::Domain(Parameter::RotaryDim)));
+    let rope = base::<f32>(layout, 10_000.0);
+    let refused = table.fill_by_rotor(&rope, i32::MAX);
+    assert_eq!(refused.err(), Some(Error::Domain(Parameter::Position)));
+    assert_eq!(
+        (table.first(), table.row(3)),
+        (3, Ok((&[7.0; 4][..], &[7.0; 4][..])))
+    );
+    // Cosines and sines at a temperature are rounded once.
+    let warm = Radians::new(&[1.0; 4])
+        .and_then(|r| r.with_temperature(1.25))
+        .expect("a list");
+    table
+        .fill_by_rotor(&self::rope(layout, &warm), 5)
+        .expect("a table");
+    let cos = table.row(6).expect("a row").0[0];
+    assert_eq!(cos, (6.0_f64.cos() * 1.25) as f32);
 }

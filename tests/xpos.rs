@@ -130,7 +130,7 @@ fn xpos_in_f64_follows_its_definition() {
 }
 
 #[test]
-fn scores_decay_with_the_distance_alone() {
+fn the_score_of_a_pair_decays_with_the_distance_alone() {
     let xpos = XPos::new(
         layout(Pairing::HalfSplit),
         &Base::default(),
@@ -138,20 +138,32 @@ fn scores_decay_with_the_distance_alone() {
         [[0_u64; PAIRS]; 2],
     );
     let xpos = xpos.expect("an encoding");
-    let score = |m: i32, n: i32| -> f64 {
-        let (mut q, mut k) = ([0.5_f32; HEAD_DIM], [0.5_f32; HEAD_DIM]);
-        xpos.rotate_queries(m, &mut q).expect("a rotation");
-        xpos.rotate_keys(n, &mut k).expect("a rotation");
-        let pairs = q.iter().zip(&k).take(2 * PAIRS);
-        pairs.map(|(&q, &k)| f64::from(q) * f64::from(k)).sum()
-    };
-    for (m, n) in [(100, 90), (1000, 10), (0, 0), (-300, -700)] {
-        let near = score(m, n);
-        for by in [-2000, 5, 3000] {
-            assert!((score(m + by, n + by) - near).abs() < 1e-4, "{m} {n} {by}");
+    for pair in [0, 7, PAIRS - 1] {
+        // The length of what a query and a key make of one pair: the sine and cosine parts together.
+        let score = |m: i32, n: i32| -> f64 {
+            let (mut q, mut k) = ([0.0_f32; HEAD_DIM], [0.0_f32; HEAD_DIM]);
+            (q[pair], k[pair]) = (1.0, 1.0);
+            xpos.rotate_queries(m, &mut q).expect("a rotation");
+            xpos.rotate_keys(n, &mut k).expect("a rotation");
+            let [q0, q1, k0, k1] =
+                [q[pair], q[pair + PAIRS], k[pair], k[pair + PAIRS]].map(f64::from);
+            (q0 * k0 + q1 * k1).hypot(q0 * k1 - q1 * k0)
+        };
+        for (m, n) in [
+            (100, 90),
+            (1000, 10),
+            (0, 0),
+            (-300, -700),
+            (3000, 0),
+            (0, 400),
+        ] {
+            let expected = power(5 * pair + 2 * PAIRS, 7 * PAIRS, f64::from(m - n) / 512.0);
+            for by in [-2000, 0, 5, 3000] {
+                let error = (score(m + by, n + by) / expected - 1.0).abs() / f32::UNIT;
+                assert!(error <= 4.0 * f32::bound(), "{pair}: {m} {n} {by}: {error}");
+            }
         }
     }
-    assert!(score(2000, 0).abs() < score(0, 0) / 4.0);
 }
 
 #[test]

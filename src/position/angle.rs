@@ -29,7 +29,8 @@ pub trait Angle: Scalar + Stored<Self> + sealed::Cut {
     fn angle(turns: Self::Turns) -> u64;
     /// Returns a fraction times a position, whole parts included, in units of 2^-64.
     fn octaves(fraction: Self::Turns, position: i32) -> i128;
-    /// Returns the fraction at a place between positions, modulo one, less than one unit low.
+    /// Returns the fraction at a place between positions, modulo one, less than one unit low. The
+    /// frequency counts as one within half a turn of zero.
     fn at_place(turns: Self::Turns, place: Coordinate) -> Self::Turns;
 }
 
@@ -55,9 +56,13 @@ impl Angle for f32 {
     #[inline(always)]
     fn at_place(turns: u64, place: Coordinate) -> u64 {
         let (whole, part) = place.parts();
-        let (high, low) = (turns >> 32, u64::from(turns as u32));
-        let part = u64::from(part);
-        Self::times(turns, whole).wrapping_add(high * part + ((low * part) >> 32))
+        // Within half a turn of zero: the upper half has a sign.
+        let (high, low) = (turns as i64 >> 32, u64::from(turns as u32));
+        let high = high.wrapping_mul(i64::from(part)) as u64;
+        let low = (low * u64::from(part)) >> 32;
+        Self::times(turns, whole)
+            .wrapping_add(high)
+            .wrapping_add(low)
     }
 }
 
@@ -87,9 +92,12 @@ impl Angle for f64 {
     #[inline(always)]
     fn at_place(turns: u128, place: Coordinate) -> u128 {
         let (whole, part) = place.parts();
-        let (high, low) = (turns >> 32, u128::from(turns as u32));
-        let part = u128::from(part);
-        Self::times(turns, whole).wrapping_add(high * part + ((low * part) >> 32))
+        let (high, low) = (turns as i128 >> 32, u128::from(turns as u32));
+        let high = high.wrapping_mul(i128::from(part)) as u128;
+        let low = (low * u128::from(part)) >> 32;
+        Self::times(turns, whole)
+            .wrapping_add(high)
+            .wrapping_add(low)
     }
 }
 

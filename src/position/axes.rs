@@ -4,7 +4,7 @@ use super::{Frequencies, Turns};
 use crate::Error;
 use crate::error::Parameter;
 
-/// Shares the pairs of a head among `N` axes; the numbers are pairs of each axis.
+/// Shares the pairs of a head among `N` axes; the numbers count pairs and add up to those of a head.
 ///
 /// Pair j keeps frequency j of the whole head, whatever its axis, so that a token with equal coordinates
 /// turns as one of plain [`Rope`](super::Rope) does; [`PerAxis`] gives every axis frequencies of its own
@@ -16,8 +16,10 @@ pub enum Axes<const N: usize> {
     /// in Qwen2-VL (Wang et al. 2024, arXiv 2409.12191). With [`PerAxis`] and half-split pairs the
     /// vision encoder of that model.
     Sections([usize; N]),
-    /// Pairs dealt out in turn. Pair j belongs to axis j mod N while j < N times the number of pairs of
-    /// that axis, else to the first one: Qwen3-VL with \[24, 20, 20\], and RoPE-Tie with equal numbers.
+    /// Pairs dealt out in turn: pair j belongs to axis j mod N while j < N times the number of that axis,
+    /// else to the first one. So the numbers of all but the first are limits, which an axis reaches where
+    /// the first has the greatest: Qwen3-VL with \[24, 20, 20\], RoPE-Tie with equal numbers. \[16, 24,
+    /// 24\] deals out 22, 21 and 21, as transformers does.
     Interleaved([usize; N]),
     /// A block of consecutive elements of the head for each axis, which pairs within itself: RoPE-2D by
     /// halves of the head. It differs from [`Sections`](Self::Sections) for half-split pairs alone.
@@ -77,7 +79,8 @@ fn check_sum<const N: usize>(sections: [usize; N], pairs: usize) -> Result<(), E
 /// Frequencies that begin anew on every axis: axis a with n pairs has the frequencies of n pairs.
 ///
 /// For vision encoders and the simple RoPE-2D, where rows and columns turn alike: base^(-2i/R) for the R
-/// elements of an axis. The sections must be those of the [`Axes`], which are in runs.
+/// elements of an axis. Meant for [`Axes::Sections`] and [`Axes::Blocks`] with the same numbers; pairs
+/// that are dealt out in turn would have the frequencies of other axes.
 ///
 /// ```
 /// use suanzi::position::{Axes, AxialRope, Base, HeadLayout, Pairing, PerAxis};

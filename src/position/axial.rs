@@ -1,12 +1,14 @@
 //! Rotary position encoding on several axes, at places between positions too.
 
 use super::angle::{self, Angle};
+use super::heads::Heads;
 use super::layout::check_heads;
 use super::rope::heads_per_token;
 use super::source::Source;
 use super::turn::{self, Span};
 use super::{Axes, Coordinate, Frequencies, HeadElement, HeadLayout, PositionEncoding, Rope};
-use crate::simd::Lanes;
+use crate::cpu::dispatch;
+use crate::simd::{Isa, Lanes};
 use crate::{Cpu, Error};
 
 /// Rotates heads by a position of `N` coordinates, each pair along the axis that it belongs to.
@@ -21,7 +23,8 @@ use crate::{Cpu, Error};
 ///   stand.
 /// * **Domain:** every [`Coordinate`]. Integers turn to the bits of [`Rope`]; places between them are
 ///   exact multiples of 2^-32, so that half-integers lose nothing.
-/// * **Accuracy** and **edges:** those of [`Rope`].
+/// * **Accuracy** and **edges:** those of [`Rope`]. Between integers a frequency counts as one within half
+///   a turn of zero.
 /// * **Cost:** that of [`Rope`], with two more 32-bit products a pair and token.
 ///
 /// ```
@@ -135,30 +138,6 @@ impl<T: Angle, S: AsRef<[T::Turns]>, const N: usize> AxialRope<T, S, N> {
         let heads = heads_per_token(layout, positions.len(), x.len())?;
         let (cpu, axes) = (self.rope.executor, self.axes);
         let turns = self.rope.turns.as_ref();
-        if let Axes::Blocks(blocks) = axes {
-            let token = heads.saturating_mul(layout.head_dim()).max(1);
-            for (at, x) in positions.zip(x.chunks_exact_mut(token)) {
-                let mut first = 0;
-                for (place, pairs) in at.into_iter().zip(blocks) {
-                    let part = turns.get(first..).and_then(|turns| turns.get(..pairs));
-                    let source = OnAxes {
-                        turns: part.unwrap_or_default(),
-                        axes: Axes::Sections([pairs]),
-                        at: [place],
-                        factors,
-                    };
-                    let span = Span {
-                        at: 2 * first,
-                        count: heads,
-                        far: false,
-                    };
-                    let layout = layout.with_pairs(pairs);
-                    turn::span(cpu, layout, span, source, X::in_place(x));
-                    first += pairs;
-                }
-            }
-            return Ok(());
-        }
         let sources = positions.map(
             #[inline(always)]
             |at| OnAxes {
@@ -168,8 +147,50 @@ impl<T: Angle, S: AsRef<[T::Turns]>, const N: usize> AxialRope<T, S, N> {
                 factors,
             },
         );
-        turn::each(cpu, layout, heads, sources, X::in_place(x));
+        if let Axes::Blocks(blocks) = axes {
+            let mut x = X::in_place(x);
+            dispatch!(cpu, isa => in_blocks(isa, layout, blocks, heads, sources, &mut x));
+        } else {
+            turn::each(cpu, layout, heads, sources, X::in_place(x));
+        }
         Ok(())
+    }
+}
+
+/// Turns `heads` heads of each token in place, every block of them as a short head of its own.
+#[inline(always)]
+fn in_blocks<'a, S: Isa, T: Angle, const N: usize>(
+    isa: S,
+    layout: HeadLayout,
+    blocks: [usize; N],
+    heads: usize,
+    sources: impl Iterator<Item = OnAxes<'a, T, N>>,
+    x: &mut impl Heads<T>,
+) {
+    let mut token = 0;
+    for source in sources {
+        let mut first = 0;
+        for (place, pairs) in source.at.into_iter().zip(blocks) {
+            let turns = source
+                .turns
+                .get(first..)
+                .and_then(|turns| turns.get(..pairs));
+            let block = OnAxes {
+                turns: turns.unwrap_or_default(),
+                axes: Axes::Sections([pairs]),
+                at: [place],
+                factors: source.factors,
+            };
+            // The span begins inside of a head: on the fly, without rows, it is walked by places.
+            let span = Span {
+                at: token + 2 * first,
+                count: heads,
+                far: false,
+            };
+            turn::token(isa, layout.with_pairs(pairs), span, block, None, x);
+            first += pairs;
+        }
+        token += heads * layout.head_dim();
     }
 }
 

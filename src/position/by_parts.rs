@@ -3,8 +3,7 @@
 use core::num::NonZero;
 
 use super::fixed::{self, Fraction, LOG2_TAU, POINT};
-use super::frequencies::check_factor;
-use super::scaling::check_temperature;
+use super::frequencies::{check_factor, check_temperature};
 use super::{Base, Frequencies, Turns};
 use crate::Error;
 use crate::error::Parameter;
@@ -18,7 +17,8 @@ pub enum Ramp {
     Turns,
     /// The number of the pair, between two numbers rounded outward: the reference code of YaRN,
     /// transformers and ggml. With lower = floor(x(fast)), at least 0, and upper = ceil(x(slow)), at
-    /// most R - 1, where x(r) = R ln(L / (2 pi r)) / (2 ln b) is the pair that makes r turns.
+    /// most R - 1, where x(r) = R ln(L / (2 pi r)) / (2 ln b) is the pair that makes r turns. Where upper
+    /// comes out below lower, in contexts of a few tokens, the ramp turns around, as in transformers.
     Index,
     /// The same without rounding: `truncate = false` in transformers, gpt-oss.
     ExactIndex,
@@ -31,8 +31,8 @@ pub enum Ramp {
 /// Llama 3.1 (2024). They differ in what gamma is linear in, in the turns it runs between, and in the
 /// temperature.
 ///
-/// Right to 2^-90 of a turn for the exact base, factor and turns. Costs two thousand integer
-/// operations a pair, once. The constructors can be evaluated in constants; the temperature is computed
+/// Right to 2^-90 of a turn for the exact base, factor and turns, for up to 2^20 pairs; more are refused
+/// with [`Parameter::RotaryDim`]. Costs two thousand integer operations a pair, once. The constructors can be evaluated in constants; the temperature is computed
 /// in `f64` by them.
 ///
 /// ```
@@ -62,13 +62,11 @@ pub struct ByParts {
 impl ByParts {
     /// Returns the frequencies of YaRN for a context `factor` times the `original` one.
     ///
-    /// Between 32 turns and 1, along [`Ramp::Index`], at temperature 0.1 ln k + 1 (1 for a factor of at
-    /// most one).
+    /// Between 32 turns and 1, along [`Ramp::Index`], at temperature 0.1 ln k + 1.
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless the factor is positive, from 2^-64 up to 2^64,
-    /// [`Parameter::Context`] if `original` is below two.
+    /// [`Parameter::Factor`] unless the factor is at least one and below 2^64, [`Parameter::Context`] if `original` is below two.
     pub const fn yarn(base: Base, factor: f64, original: u32) -> Result<Self, Error> {
         match Self::llama3(base, factor, original) {
             Ok(parts) => Ok(Self {
@@ -94,7 +92,7 @@ impl ByParts {
             return Err(Error::Domain(Parameter::Context));
         }
         match check_factor(factor) {
-            Ok(()) => Ok(Self {
+            Ok(()) if fixed::log2(factor.to_bits()) >= 0 => Ok(Self {
                 base,
                 factor,
                 original,
@@ -103,7 +101,7 @@ impl ByParts {
                 ramp: Ramp::Turns,
                 temperature: 1.0,
             }),
-            Err(error) => Err(error),
+            _ => Err(Error::Domain(Parameter::Factor)),
         }
     }
 
@@ -111,12 +109,12 @@ impl ByParts {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless 2^-64 <= slow < fast < 2^31.
+    /// [`Parameter::Factor`] unless 2^-64 <= slow < fast < 2^31.
     pub const fn with_turns(self, fast: f64, slow: f64) -> Result<Self, Error> {
         let limit = 2_147_483_648.0_f64.to_bits();
         let ordered = slow.to_bits() < fast.to_bits() && fast.to_bits() < limit;
         if check_factor(slow).is_err() || !ordered {
-            return Err(Error::Domain(Parameter::Frequency));
+            return Err(Error::Domain(Parameter::Factor));
         }
         Ok(Self { fast, slow, ..self })
     }
@@ -143,7 +141,10 @@ impl ByParts {
     }
 
     /// Returns them at the temperature of DeepSeek: the ratio of 0.1 m ln k + 1 for `mscale` and for
-    /// `mscale_all_dim` (1 for a factor of at most one).
+    /// `mscale_all_dim`.
+    ///
+    /// That model multiplies the scale of its scores by the square of the latter as well, which is a
+    /// matter of its attention.
     ///
     /// # Errors
     ///
@@ -244,13 +245,10 @@ fn turns(turns: f64) -> u128 {
     Fraction(1 << POINT).scaled(turns.to_bits()).0
 }
 
-/// Returns 0.1 `mscale` ln `factor` + 1, or 1 for a factor of at most one.
+/// Returns 0.1 `mscale` ln `factor` + 1, for a factor of at least one.
 const fn yarn_temperature(factor: f64, mscale: f64) -> f64 {
     const UNIT: f64 = 79_228_162_514_264_337_593_543_950_336.0;
     let log2 = fixed::log2(factor.to_bits());
-    if log2 <= 0 {
-        return 1.0;
-    }
     0.1 * mscale * (fixed::natural(log2.unsigned_abs()) as f64 / UNIT) + 1.0
 }
 
@@ -267,6 +265,7 @@ impl Frequencies for ByParts {
         let turns = (0_i128..).zip(self.base.turns(pairs));
         turns.map(move |(pair, Turns(turns))| {
             let kept = slope.kept(pair, turns);
+            // At most the frequency itself, so that no whole turn is lost before the share is taken.
             let interpolated = turns.divided(self.factor.to_bits());
             let interpolated = interpolated.times(kept.complement());
             Turns(turns.times(kept).plus(interpolated))

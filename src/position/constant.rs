@@ -17,7 +17,7 @@ impl Base {
     #[must_use]
     pub const fn list<const PAIRS: usize>(self) -> [Turns; PAIRS] {
         let mut list = [Turns::ZERO; PAIRS];
-        let mut power = self.powers(PAIRS);
+        let mut power = self.first(PAIRS);
         let mut rest: &mut [Turns] = &mut list;
         while let Some((to, tail)) = rest.split_first_mut() {
             *to = power.turns;
@@ -33,7 +33,7 @@ impl Base {
 ///
 /// A table that is a `static` lies in flash and costs no time at start. `LEN` is
 /// [`RopeTable::table_len`](super::RopeTable::table_len); the entries have the bits that
-/// [`RopeTable::new`](super::RopeTable::new) would write, at temperature one. Frequencies come from
+/// [`RopeTable::new`](super::RopeTable::new) writes in portable arithmetic, at temperature one. Frequencies come from
 /// [`Base::list`], or from any list that the constant functions of [`Turns`] made of it.
 ///
 /// The compiler takes a second for some ten thousand entries; from about a hundred thousand on it asks

@@ -163,7 +163,7 @@ impl<const N: usize> Cursor<N> {
 /// The positions of the patches of an image or a video, in row-major order.
 ///
 /// From [`Cursor::grid`]. A patch costs a few additions, whatever the placement. The length is exact
-/// up to `usize::MAX` and stops there; with 32 bits and more only M-RoPE has grids that are larger.
+/// up to `usize::MAX` and stops there, which only grids of M-RoPE exceed.
 ///
 /// ```
 /// use suanzi::position::{Coordinate, Cursor, Placement};

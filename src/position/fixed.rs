@@ -132,6 +132,15 @@ impl Fraction {
         Self(self.0.wrapping_neg())
     }
 
+    /// Returns the distance to the nearest whole number, and whether this number lies below that one.
+    pub(super) const fn magnitude(self) -> (Self, bool) {
+        if self.0 >> (u128::BITS - 1) == 0 {
+            (self, false)
+        } else {
+            (self.negated(), true)
+        }
+    }
+
     /// Returns this number times 2^-bits.
     const fn shifted(self, bits: u32) -> Self {
         match self.0.checked_shr(bits) {

@@ -3,7 +3,6 @@
 use core::num::NonZero;
 
 use super::fixed::Fraction;
-use super::scaling::check_temperature;
 use crate::Error;
 use crate::error::Parameter;
 
@@ -50,8 +49,7 @@ impl Turns {
 
     /// Returns this angle times `factor`, right to 2^-128 for that `f64`. Integer arithmetic.
     ///
-    /// The angle counts as one between zero and a full turn, before the product leaves out whole
-    /// turns.
+    /// The angle counts as one within half a turn of zero, before the product leaves out whole turns.
     ///
     /// # Errors
     ///
@@ -61,22 +59,32 @@ impl Turns {
         if bits & MAGNITUDE >= LIMIT {
             return Err(Error::Domain(Parameter::Frequency));
         }
-        Ok(Self(self.0.scaled(bits)).negated_if(bits > MAGNITUDE))
+        let (magnitude, negative) = self.0.magnitude();
+        Ok(Self(magnitude.scaled(bits)).negated_if(negative != (bits > MAGNITUDE)))
     }
 
     /// Returns this angle divided by `factor`, right to 2^-127 for that `f64` where it is at least one,
     /// else to 2^-127 times its inverse. Integer arithmetic.
     ///
-    /// The angle counts as one between zero and a full turn.
+    /// The angle counts as one within half a turn of zero.
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless the factor is positive, from 2^-64 up to 2^64.
+    /// [`Parameter::Factor`] unless the factor is positive, at least 2^-64 and below 2^64.
     pub const fn divided(self, factor: f64) -> Result<Self, Error> {
         match check_factor(factor) {
-            Ok(()) => Ok(Self(self.0.divided(factor.to_bits()))),
+            Ok(()) => {
+                let (magnitude, negative) = self.0.magnitude();
+                Ok(Self(magnitude.divided(factor.to_bits())).negated_if(negative))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns this share of the angle, which counts as one within half a turn of zero.
+    pub(super) const fn part(self, share: Fraction) -> Self {
+        let (magnitude, negative) = self.0.magnitude();
+        Self(magnitude.times(share)).negated_if(negative)
     }
 
     const fn negated_if(self, negative: bool) -> Self {
@@ -95,7 +103,22 @@ pub(super) const fn check_factor(factor: f64) -> Result<(), Error> {
     if bits >= 1.0_f64.to_bits() - (64 << 52) && bits < LIMIT {
         Ok(())
     } else {
-        Err(Error::Domain(Parameter::Frequency))
+        Err(Error::Domain(Parameter::Factor))
+    }
+}
+
+/// Returns whether a number is finite and positive.
+pub(super) const fn is_positive(number: f64) -> bool {
+    let bits = number.to_bits();
+    bits > 0 && bits < f64::INFINITY.to_bits()
+}
+
+/// Checks a factor on rotated elements.
+pub(super) const fn check_temperature(temperature: f64) -> Result<(), Error> {
+    if is_positive(temperature) {
+        Ok(())
+    } else {
+        Err(Error::Domain(Parameter::Temperature))
     }
 }
 
@@ -132,8 +155,8 @@ pub trait Frequencies {
 /// The frequencies base^(-2i/R) of R rotated elements, i = 0, 1, ..., R/2 - 1, in radians.
 ///
 /// Su et al. 2021, RoFormer, arXiv 2104.09864. The base is taken as the exact value of its `f64`;
-/// each frequency is right to 2^-115 turns, so that the angle at any position below 2^31 is right to
-/// 2^-81. Cost: integer arithmetic on 32-bit limbs, about thirty thousand instructions once (one
+/// each frequency is right to 2^-115 turns up to 2^14 pairs, so that the angle at any position below
+/// 2^31 is right to 2^-81. Cost: integer arithmetic on 32-bit limbs, about thirty thousand instructions once (one
 /// logarithm and one exponential in 128 bits) and two hundred a pair. No floating-point arithmetic.
 ///
 /// ```
@@ -190,7 +213,7 @@ impl Frequencies for Base {
     }
 
     fn turns(&self, pairs: usize) -> impl Iterator<Item = Turns> {
-        core::iter::successors(Some(self.powers(pairs)), |power| Some(power.next()))
+        core::iter::successors(Some(self.first(pairs)), |power| Some(power.next()))
             .map(|power| power.turns)
             .take(pairs)
     }
@@ -215,7 +238,7 @@ impl Power {
 
 impl Base {
     /// Returns the frequency of the first of this many pairs.
-    pub(super) const fn powers(self, pairs: usize) -> Power {
+    pub(super) const fn first(self, pairs: usize) -> Power {
         let root = if pairs > u32::MAX as usize {
             None
         } else {

@@ -19,8 +19,9 @@
 //! and by 5e-2 near a million (head of 128, base 10 000). Here a frequency is a fraction of a *turn* in fixed point, 64 bits for
 //! `f32` and 128 for `f64`, and its product with the position modulo one turn is a wrapping integer
 //! multiplication: exact for every position, negative ones included, the same on every machine. Sine
-//! and cosine of the remaining eighth of a turn are polynomials. In the `f32` path no `f64` is
-//! computed with at run time, so a microcontroller needs no soft double.
+//! and cosine of the remaining eighth of a turn are polynomials. No rotation in `f32` computes with
+//! `f64`, so a microcontroller needs no soft double; what makes a temperature (LongRoPE, YaRN) or a
+//! factor (dynamic NTK) does, unless a constant does it.
 
 mod angle;
 mod axes;
@@ -39,6 +40,7 @@ mod ntk;
 mod query_scale;
 mod relative;
 mod rope;
+mod rotor;
 mod scaling;
 mod similarity;
 mod source;

@@ -61,7 +61,7 @@ impl<F: Copy> Ntk<F> {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless the factor is at least one and below 2^64, and the exponent of
+    /// [`Parameter::Factor`] unless the factor is at least one and below 2^64, and the exponent of
     /// [`NtkRule::Mixed`] within [0, 64].
     pub const fn new(frequencies: F, rule: NtkRule, factor: f64) -> Result<Self, Error> {
         let exponent = match rule {
@@ -70,7 +70,7 @@ impl<F: Copy> Ntk<F> {
         };
         let log2 = log2(factor.to_bits());
         if check_factor(factor).is_err() || log2 < 0 || exponent > 64.0_f64.to_bits() {
-            return Err(Error::Domain(Parameter::Frequency));
+            return Err(Error::Domain(Parameter::Factor));
         }
         Ok(Self {
             frequencies,
@@ -87,8 +87,8 @@ impl<F: Copy> Ntk<F> {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Context`] if `original` is below two, [`Parameter::Frequency`] unless the factor is
-    /// at least one and k below 2^64.
+    /// [`Parameter::Context`] if `original` is below two, [`Parameter::Factor`] unless the factor is at
+    /// least one and k below 2^64.
     pub const fn dynamic(
         frequencies: F,
         factor: f64,
@@ -99,7 +99,7 @@ impl<F: Copy> Ntk<F> {
             return Err(Error::Domain(Parameter::Context));
         }
         if check_factor(factor).is_err() || log2(factor.to_bits()) < 0 {
-            return Err(Error::Domain(Parameter::Frequency));
+            return Err(Error::Domain(Parameter::Factor));
         }
         let stretch = if length > original {
             factor * length as f64 / original as f64 - (factor - 1.0)
@@ -147,10 +147,10 @@ impl<F: Frequencies> Frequencies for Ntk<F> {
     fn turns(&self, pairs: usize) -> impl Iterator<Item = Turns> {
         let count = u32::try_from(pairs).ok().and_then(NonZero::new);
         let turns = (0_u32..).zip(self.frequencies.turns(pairs));
-        turns.map(move |(pair, Turns(turns))| {
+        turns.map(move |(pair, turns)| {
             let weight = count.map_or(Fraction::ZERO, |count| self.rule.weight(pair, count));
             let Fraction(log2) = weight.times(Fraction(self.log2));
-            Turns(turns.times(Fraction::exp2_of_negative(log2)))
+            turns.part(Fraction::exp2_of_negative(log2))
         })
     }
 

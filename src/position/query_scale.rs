@@ -11,7 +11,7 @@ use crate::error::Parameter;
 ///
 /// Multiplied with the query it keeps the entropy of attention about what it was at the length of
 /// training, for models that were trained without it. Su 2021, kexue.fm 8823; Chiang and Cholak 2022,
-/// arXiv 2202.12172. Within 1 ULP, by integer arithmetic: about sixty thousand instructions. A query
+/// arXiv 2202.12172. Within 2 units of rounding, by integer arithmetic: about sixty thousand instructions. A query
 /// that sees nothing has scale one.
 ///
 /// # Errors
@@ -38,8 +38,8 @@ pub fn log_n_scale<T: Angle>(tokens: u32, trained: u32) -> Result<T, Error> {
 /// Returns the temperature of a query by steps: 1 + `rate` ln(1 + floor((`position` + 1) / `step`)).
 ///
 /// The scale on queries of the layers without rotation of Llama 4 (2025), which has `rate` 0.1 and
-/// `step` 8192. Within 2 ULP, by integer arithmetic and two operations: about thirty thousand
-/// instructions.
+/// `step` 8192. Within 2 units of rounding for a rate of at least zero, by integer arithmetic and two
+/// operations: about thirty thousand instructions.
 ///
 /// # Errors
 ///

@@ -3,6 +3,7 @@
 use core::num::NonZero;
 
 use super::Coordinate;
+use super::frequencies::is_positive;
 use crate::Error;
 use crate::error::Parameter;
 
@@ -75,7 +76,7 @@ impl Distance {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Window`] if a window or a group is zero, [`Parameter::Frequency`] unless a factor is
+    /// [`Parameter::Window`] if a window or a group is zero, [`Parameter::Factor`] unless a factor is
     /// finite and positive.
     pub const fn check(self) -> Result<(), Error> {
         match self {
@@ -84,7 +85,7 @@ impl Distance {
             | Self::SelfExtend { window: 0, .. }
             | Self::SelfExtend { group: 0, .. } => Err(Error::Domain(Parameter::Window)),
             Self::LeakyReRope { factor, .. } if !is_positive(factor) => {
-                Err(Error::Domain(Parameter::Frequency))
+                Err(Error::Domain(Parameter::Factor))
             }
             _ => Ok(()),
         }
@@ -97,8 +98,8 @@ impl Distance {
     ///
     /// # Errors
     ///
-    /// Those of [`check`](Self::check); [`Parameter::Position`] if the result is 2^31 or more, and in
-    /// Self-Extend if a position is negative.
+    /// Those of [`check`](Self::check); [`Parameter::Position`] if the result lies outside of
+    /// [-2^31, 2^31), and in Self-Extend if a position is negative.
     pub fn between(self, query: i32, key: i32) -> Result<Coordinate, Error> {
         self.check()?;
         let plain = i64::from(query) - i64::from(key);
@@ -110,12 +111,6 @@ impl Distance {
         };
         distance.ok_or(Error::Domain(Parameter::Position))
     }
-}
-
-/// Returns whether a factor is finite and positive, compared as an integer.
-const fn is_positive(factor: f64) -> bool {
-    let bits = factor.to_bits();
-    bits > 0 && bits < f64::INFINITY.to_bits()
 }
 
 /// Returns d, or w + (d - w) / k from w on; none out of range.

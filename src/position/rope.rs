@@ -6,7 +6,7 @@ use super::layout::check_heads;
 use super::source::OnTheFly;
 use super::turn;
 use super::{Frequencies, HeadLayout, PositionEncoding};
-use crate::error::check_len;
+use crate::error::{Parameter, check_len};
 use crate::{Cpu, Error};
 
 /// Rotates heads by their position, without a table.
@@ -22,7 +22,7 @@ use crate::{Cpu, Error};
 ///   [`Base`](super::Base) sines and cosines have an absolute error of at most 2^-24 (`f32`) and
 ///   2^-52 (`f64`) at every position.
 /// * **Accuracy:** an element of the result is within 2.5 units of rounding (2^-24, 2^-53) of the
-///   length of its pair.
+///   length of its pair; with a temperature other than one, within 4.5 units of that length times it.
 /// * **Edges:** position zero returns every number as it was, except that a zero may lose its sign.
 ///   An infinite or NaN element makes both elements of its pair NaN or infinite. No heads: nothing.
 /// * **Cost:** one sine and cosine of each pair for all heads of a call (about 60 operations, 32-bit
@@ -59,7 +59,8 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> Rope<T, S> {
     /// # Errors
     ///
     /// [`Error::Length`] unless `storage` has [`HeadLayout::pairs`] elements; whatever
-    /// [`Frequencies::check`] refuses.
+    /// [`Frequencies::check`] refuses; [`Parameter::Temperature`] unless the temperature, its square and
+    /// their inverses are finite in `T`.
     pub fn new(
         layout: HeadLayout,
         frequencies: &impl Frequencies,
@@ -67,6 +68,12 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> Rope<T, S> {
     ) -> Result<Self, Error> {
         check_len(layout.pairs(), storage.as_mut().len())?;
         frequencies.check(layout.pairs())?;
+        let temperature = T::rounded(frequencies.temperature());
+        let inverse = T::ONE / temperature;
+        let finite = |factor: T| factor > T::ZERO && factor < T::INFINITY;
+        if !(finite(temperature * temperature) && finite(inverse * inverse)) {
+            return Err(Error::Domain(Parameter::Temperature));
+        }
         for (to, turns) in storage
             .as_mut()
             .iter_mut()
@@ -74,12 +81,11 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> Rope<T, S> {
         {
             *to = T::narrowed(turns);
         }
-        let temperature = T::rounded(frequencies.temperature());
         Ok(Self {
             layout,
             turns: storage,
             temperature,
-            inverse: T::ONE / temperature,
+            inverse,
             executor: Cpu::default(),
         })
     }

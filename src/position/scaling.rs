@@ -1,6 +1,6 @@
 //! Scalings of frequencies that treat every pair by itself: interpolation, factors, a part that rests.
 
-use super::frequencies::check_factor;
+use super::frequencies::{check_factor, check_temperature};
 use super::{Base, Frequencies, Turns};
 use crate::Error;
 use crate::error::{Parameter, check_len};
@@ -10,8 +10,8 @@ use crate::error::{Parameter, check_len};
 /// Every angle at position k p becomes what it was at p, for a factor k. Chen et al. 2023, Extending
 /// context window of large language models via positional interpolation, arXiv 2306.15595.
 ///
-/// Right to 2^-127 turns for the frequencies it scales; costs about a thousand integer operations a
-/// pair, once.
+/// Right to 2^-127 turns for the frequencies it scales, times 1 / k where the factor is below one.
+/// Costs about a thousand integer operations a pair, once.
 ///
 /// ```
 /// use suanzi::position::{Base, Frequencies, Linear};
@@ -34,7 +34,7 @@ impl<F: Copy> Linear<F> {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless the factor is positive, from 2^-64 up to 2^64.
+    /// [`Parameter::Factor`] unless the factor is positive, at least 2^-64 and below 2^64.
     pub const fn new(frequencies: F, factor: f64) -> Result<Self, Error> {
         match check_factor(factor) {
             Ok(()) => Ok(Self {
@@ -53,7 +53,7 @@ impl<F: Frequencies> Frequencies for Linear<F> {
 
     fn turns(&self, pairs: usize) -> impl Iterator<Item = Turns> {
         let turns = self.frequencies.turns(pairs);
-        turns.map(|Turns(turns)| Turns(turns.divided(self.factor.to_bits())))
+        turns.map(|turns| turns.divided(self.factor).unwrap_or(Turns::ZERO))
     }
 
     fn temperature(&self) -> f64 {
@@ -136,7 +136,7 @@ impl<'a, F: Frequencies, N: Copy + Into<f64>> FrequencyFactors<'a, F, N> {
     ///
     /// # Errors
     ///
-    /// [`Parameter::Frequency`] unless every factor is positive, from 2^-64 up to 2^64.
+    /// [`Parameter::Factor`] unless every factor is positive, at least 2^-64 and below 2^64.
     pub fn new(frequencies: F, factors: &'a [N]) -> Result<Self, Error> {
         for &factor in factors {
             check_factor(factor.into())?;
@@ -174,12 +174,12 @@ impl<'a, N: Copy + Into<f64>> FrequencyFactors<'a, Base, N> {
     /// Up to the `original` context length the short factors hold, beyond it the long ones. The
     /// temperature is sqrt(1 + ln s / ln `original`) where the `longest` context is s > 1 times the
     /// original one, at every length. Ding et al. 2024, LongRoPE, arXiv 2402.13753, as transformers has
-    /// it. Computes four operations and a root in `f64`.
+    /// it. Computes two logarithms and a root in `f64`.
     ///
     /// # Errors
     ///
-    /// [`Parameter::Context`] if `original` is below two, [`Parameter::Frequency`] for the factors in
-    /// use as [`FrequencyFactors::new`].
+    /// [`Parameter::Context`] if `original` is below two, [`Parameter::Factor`] for the factors in use
+    /// as [`FrequencyFactors::new`].
     pub fn longrope(
         base: Base,
         short: &'a [N],
@@ -210,20 +210,10 @@ impl<F: Frequencies, N: Copy + Into<f64>> Frequencies for FrequencyFactors<'_, F
 
     fn turns(&self, pairs: usize) -> impl Iterator<Item = Turns> {
         let turns = self.frequencies.turns(pairs).zip(self.factors);
-        turns.map(|(Turns(turns), &factor)| Turns(turns.divided(factor.into().to_bits())))
+        turns.map(|(turns, &factor)| turns.divided(factor.into()).unwrap_or(Turns::ZERO))
     }
 
     fn temperature(&self) -> f64 {
         self.temperature
-    }
-}
-
-/// Checks a factor on rotated elements.
-pub(super) const fn check_temperature(temperature: f64) -> Result<(), Error> {
-    let bits = temperature.to_bits();
-    if bits > 0 && bits < f64::INFINITY.to_bits() {
-        Ok(())
-    } else {
-        Err(Error::Domain(Parameter::Temperature))
     }
 }

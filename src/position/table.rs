@@ -18,8 +18,8 @@ use crate::{Cpu, Error};
 /// p holds the cosines of all pairs, then their sines, each times the temperature:
 /// [`RopeTable::table_len`] elements in all.
 ///
-/// * **Accuracy** of an entry: absolute error at most 2^-24 (`f32`) or 2^-52 (`f64`) times the
-///   temperature, at every position.
+/// * **Accuracy** of an entry: absolute error at most 2^-24 (`f32`) or 2^-52 (`f64`) at every position;
+///   with a temperature other than one, at most 2.5 times that, times the temperature.
 /// * **Cost** of a rotation: six operations a pair and head; beyond the caches it is bound by memory.
 ///
 /// ```
@@ -38,12 +38,12 @@ use crate::{Cpu, Error};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RopeTable<T, S, E = Cpu> {
-    layout: HeadLayout,
-    first: i32,
-    table: S,
+    pub(super) layout: HeadLayout,
+    pub(super) first: i32,
+    pub(super) table: S,
     /// 1 / temperature^2.
-    inverse: T,
-    executor: E,
+    pub(super) inverse: T,
+    pub(super) executor: E,
 }
 
 impl<T, S, E> RopeTable<T, S, E> {
@@ -343,7 +343,7 @@ impl<'a, T: Angle> Rows<'a, T> {
 }
 
 /// Checks that a table of `len` elements is whole rows and ends before the last position.
-fn check_range(layout: HeadLayout, first: i32, len: usize) -> Result<(), Error> {
+pub(super) fn check_range(layout: HeadLayout, first: i32, len: usize) -> Result<(), Error> {
     check_heads(layout.rotary_dim(), len)?;
     let positions = len / layout.rotary_dim().max(1);
     let left = i64::from(i32::MAX) - i64::from(first) + 1;

@@ -8,7 +8,8 @@
 //!
 //! What counts is that heads are walked in the order of memory. Vectors of 64 bytes have enough registers
 //! for a block that is a whole head of the usual size. Narrower ones read half-split rows as they lie in
-//! the table, and spread interleaved ones in memory once a token, where there are heads enough to pay it.
+//! the table, and spread interleaved ones in memory once a token, where tokens come several at a time and
+//! have heads enough to pay it.
 //!
 //! What is left over of a row after whole blocks goes through single vectors, then one lane. The sum
 //! of all results tells whether one of them is NaN; only then are they visited again, to give every
@@ -43,24 +44,13 @@ pub(super) fn one<T: Angle, F: Source<T>>(
     cpu: Cpu,
     layout: HeadLayout,
     source: F,
-    x: impl Heads<T>,
+    mut x: impl Heads<T>,
 ) {
-    let whole = Span {
+    let span = Span {
         at: 0,
         count: x.len() / layout.head_dim().max(1),
         far: false,
     };
-    span(cpu, layout, whole, source, x);
-}
-
-/// Turns the heads of a span by the same angles.
-pub(super) fn span<T: Angle, F: Source<T>>(
-    cpu: Cpu,
-    layout: HeadLayout,
-    span: Span,
-    source: F,
-    mut x: impl Heads<T>,
-) {
     dispatch!(cpu, isa => token(isa, layout, span, source, None, &mut x));
 }
 

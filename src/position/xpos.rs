@@ -24,9 +24,12 @@ use crate::{Cpu, Error};
 /// * **Domain:** every position, but a factor is 2^(-1.81 p / b) at the least: in `f32` it leaves the range
 ///   of numbers, and becomes zero or infinite, from p = 70 b on. Positions around zero reach farthest.
 /// * **Accuracy:** the angle is that of [`Rope`]; with the factor, an element of the result is within
-///   6 units of rounding (2^-24, 2^-53) of the length of its scaled pair.
-/// * **Edges:** those of [`Rope`]; an infinite factor makes a zero NaN.
-/// * **Cost:** one exponential a pair and call beside what [`Rope`] takes.
+///   6 units of rounding (2^-24, 2^-53) of the length of its scaled pair. A temperature of the frequencies
+///   applies as there.
+/// * **Edges:** those of [`Rope`]; where a factor is infinite, both elements of a pair become infinite
+///   or NaN.
+/// * **Cost:** one exponential a pair and call beside what [`Rope`] takes. A call rotates heads at one
+///   position.
 ///
 /// ```
 /// use suanzi::position::{Base, HeadLayout, Pairing, XPos};
@@ -54,7 +57,8 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> XPos<T, S> {
     /// # Errors
     ///
     /// Those of [`Rope::new`], [`Error::Length`] unless the second storage has as many elements as the
-    /// first, [`Parameter::Context`] if the scale base is below two.
+    /// first, [`Parameter::Context`] if the scale base is below two, [`Parameter::RotaryDim`] from 2^32 / 7
+    /// pairs on.
     pub fn new(
         layout: HeadLayout,
         frequencies: &impl Frequencies,

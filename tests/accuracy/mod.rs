@@ -270,6 +270,20 @@ pub(crate) const TABLE: &[Row] = &[
         note: "sine and cosine at every position; seen 0.78 and 1.11",
     },
     Row {
+        operation: "rope tables at a temperature",
+        f32_bound: 2.5,
+        f64_bound: 2.75,
+        unit: "2^-24 (f32) or 2^-53 (f64) of the temperature, absolute",
+        note: "a temperature other than one, which is rounded to the number type first",
+    },
+    Row {
+        operation: "rope tables by rotor",
+        f32_bound: 0.51,
+        f64_bound: f64::NAN,
+        unit: "2^-24, absolute",
+        note: "sine and cosine at every position",
+    },
+    Row {
         operation: "rope tables by micromath",
         f32_bound: 1.13,
         f64_bound: f64::NAN,
@@ -281,6 +295,13 @@ pub(crate) const TABLE: &[Row] = &[
         f32_bound: 3.0,
         f64_bound: 3.0,
         unit: "2^-24 (f32) or 2^-53 (f64), relative to the length of the pair",
+        note: "one rotation",
+    },
+    Row {
+        operation: "rope at a temperature",
+        f32_bound: 4.5,
+        f64_bound: 4.5,
+        unit: "2^-24 (f32) or 2^-53 (f64), relative to the length of the pair times the temperature",
         note: "one rotation",
     },
     Row {

@@ -290,14 +290,22 @@ pub(crate) mod lent {
         Ok(())
     }
 
-    /// Rows as a constant has them, and the first frequencies, at the position of the operands.
+    /// Rows as a constant has them, and rows by a rotor.
     pub(crate) fn rope_rows(o: &mut Operands<T>) -> Result<(), Error> {
         let list = Base::default().list::<33>();
-        let rows = position::rope_rows::<132>(&list, o.at.saturating_sub(o.n as i32 + 2))?;
+        let at = o.at.saturating_sub(o.n as i32).saturating_sub(70);
+        let rows = position::rope_rows::<132>(&list, at)?;
         for (out, entry) in o.out.iter_mut().zip(rows) {
             *out = entry;
         }
-        Ok(())
+        let mut turns = [0; 64];
+        let layout = HeadLayout::new(o.n.wrapping_mul(2), Pairing::HalfSplit)?;
+        let rope = Rope::new(layout, &Base::default(), first_mut(&mut turns, o.n))?.on(o.cpu);
+        let len = layout
+            .rotary_dim()
+            .wrapping_mul(if o.n > 8 { 4 } else { 67 });
+        let mut table = RopeTable::from_rows(layout, at, first_mut(o.state, len))?.on(o.cpu);
+        table.fill_by_rotor(&rope, at)
     }
 
     pub(crate) fn rope_table_by(o: &mut Operands<T>) -> Result<(), Error> {

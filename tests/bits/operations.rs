@@ -441,8 +441,14 @@ fn axial_tokens(
 ) -> Result<(), Error> {
     let mut storage = Storage::from([Default::default(); 64]);
     let layout = head(o, Pairing::HalfSplit)?;
-    let frequencies = PerAxis::new(Base::default(), axes.pairs());
-    let rope = AxialRope::new(layout, axes, &frequencies, first_mut(&mut storage, o.n))?.on(o.cpu);
+    let storage = first_mut(&mut storage, o.n);
+    let rope = if let Axes::Interleaved(_) = axes {
+        AxialRope::new(layout, axes, &Base::default(), storage)?
+    } else {
+        let frequencies = PerAxis::new(Base::default(), axes.pairs());
+        AxialRope::new(layout, axes, &frequencies, storage)?
+    };
+    let rope = rope.on(o.cpu);
     let axes = rope.axes().axis(o.n / 2);
     let mut cursor = Cursor::<3>::new(placement, o.at / 4);
     let head_dim = rope.layout().head_dim();

@@ -26,10 +26,11 @@ pub(crate) fn sin_cos(turns: u128, position: i32) -> (Wide, Wide) {
 
 /// Returns sine and cosine of the angle of a frequency at a place in units of 2^-32.
 pub(crate) fn sin_cos_at(turns: u128, place: i64) -> (Wide, Wide) {
-    let whole = turns.wrapping_mul((i128::from(place) >> 32) as u128);
-    let part = u128::from(place as u32);
-    let part = (turns >> 32) * part + (((turns & u128::from(u32::MAX)) * part) >> 32);
-    sin_cos_of(whole.wrapping_add(part))
+    // The frequency lies within half a turn of zero; its halves times the place, shifted together.
+    let (high, low) = ((turns as i128) >> 64, turns as u64);
+    let high = high * i128::from(place);
+    let low = i128::from(low) * i128::from(place);
+    sin_cos_of((high << 32).wrapping_add(low >> 32) as u128)
 }
 
 /// Returns sine and cosine of an angle in units of 2^-128 turns, to about 30 digits.
