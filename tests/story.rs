@@ -13,6 +13,8 @@ mod checkpoint;
 mod corrupt;
 #[path = "story/glass.rs"]
 mod glass;
+#[path = "story/half_split.rs"]
+mod half_split;
 #[path = "bits/hash.rs"]
 mod hash;
 #[path = "../examples/story/heap.rs"]
@@ -37,6 +39,7 @@ use std::sync::Mutex;
 
 use accuracy::bound32;
 use glass::Glass;
+use half_split::HalfSplit;
 use hash::{Case, Fnv};
 use llama::{Dims, Llama, State, Weights};
 use reference::golden::shared;
@@ -274,6 +277,50 @@ fn stories260k_tells_its_oracle_from_other_memories() {
         assert_eq!(told, oracle.tokens[..61], "int8, {cpu:?}");
         let told = with_tokens_alone(&model, |past| greedy(&model, past, &[BOS], 17, |_, _| {}));
         assert_eq!(told, oracle.tokens[..17], "recompute, {cpu:?}");
+    }
+}
+
+/// Returns the logits that follow each of the tokens.
+fn logits_of<P: Weights>(weights: P, tokens: &[u32], cpu: Cpu) -> Vec<f32> {
+    let dims = weights.dims();
+    let mut frequencies = vec![0; dims.pairs()];
+    let model = Llama::new(weights, &mut frequencies, cpu).unwrap();
+    let mut all = Vec::new();
+    with_cache::<f32, _>(dims, cpu, |past| {
+        greedy(&model, past, tokens, tokens.len() + 1, |_, logits| {
+            all.extend_from_slice(logits);
+        })
+    });
+    all
+}
+
+#[test]
+fn stories260k_permuted_to_half_split_pairs_keeps_its_logits() {
+    /// The positions that the nearer bound holds for.
+    const FIRST: usize = 32;
+    let Some((file, _, oracle)) = stories260k() else {
+        return;
+    };
+    let weights = file.floats();
+    let (permuted, vocab) = (HalfSplit::new(weights), weights.dims().vocab);
+    let tokens = &oracle.tokens[..256];
+    for cpu in executors() {
+        let interleaved = logits_of(weights, tokens, cpu);
+        let half_split = logits_of(&permuted, tokens, cpu);
+        assert_eq!(interleaved.len(), tokens.len() * vocab);
+        assert_eq!(interleaved.len(), half_split.len());
+        // The greatest difference up to a position, or NaN.
+        let apart = |positions: usize| {
+            let pairs = interleaved.iter().zip(&half_split).take(positions * vocab);
+            let apart = pairs.map(|(a, b)| f64::from((a - b).abs()));
+            apart.max_by(f64::total_cmp).unwrap()
+        };
+        let (first, all) = (apart(FIRST), apart(tokens.len()));
+        println!("{cpu:?}: logits {first:.2e} apart at first, {all:.2e} at any position");
+        let bound = bound32("first logits after a permutation to half-split pairs");
+        assert!(first <= bound, "{cpu:?}: logits {first:e} apart");
+        let bound = bound32("logits of a small model");
+        assert!(all <= bound, "{cpu:?}: logits {all:e} apart");
     }
 }
 

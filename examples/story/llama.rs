@@ -85,6 +85,10 @@ pub(crate) trait Weights {
     fn epsilon(&self) -> f32 {
         1e-5
     }
+    /// Returns which elements of a head turn together.
+    fn pairing(&self) -> Pairing {
+        Pairing::Interleaved
+    }
     /// Returns the vectors of the tokens, if the weights are readable.
     fn embedding(&self) -> Option<Matrix<'_, Self::Element>>;
     /// Returns the projection to the logits, if the weights are readable.
@@ -177,7 +181,7 @@ impl<'f, P: Weights> Llama<'f, P> {
         if dims.heads == 0 || dims.kv_heads == 0 || !dims.heads.is_multiple_of(dims.kv_heads) {
             return Err(Error::Domain(Parameter::Heads));
         }
-        let layout = HeadLayout::new(dims.head_dim(), Pairing::Interleaved)?;
+        let layout = HeadLayout::new(dims.head_dim(), weights.pairing())?;
         let rope = Rope::new(layout, &Base::new(10_000.0)?, frequencies)?.on(cpu);
         let attention = Attention::new(dims.heads, dims.kv_heads, dims.head_dim())?.on(cpu);
         let recompute = Recompute::new(attention);
