@@ -218,6 +218,55 @@ fn golden_tables_agree() {
 }
 
 #[test]
+fn parts_interpolated_beyond_a_turn_keep_their_share() {
+    // Pairs on the ramp, by the turns that they make over a short context.
+    let scaled = |factor| {
+        let parts = ByParts::llama3(base(10_000.0), factor, 16).expect("parts");
+        units(&parts, 64)
+    };
+    let (plain, doubled, fast) = (scaled(1.0), scaled(0.5), scaled(1.0 / 1024.0));
+    let mut beyond = 0;
+    for ((plain, doubled), fast) in plain.into_iter().zip(doubled).zip(fast) {
+        // theta_i (gamma_i + (1 - gamma_i) / k) is linear in 1 / k.
+        let share = doubled.wrapping_sub(plain);
+        let expected = plain.wrapping_add(share.wrapping_mul(1023));
+        let on_the_ramp = share < plain / 2;
+        beyond += u32::from(on_the_ramp && share.checked_mul(1023).is_none());
+        let off = fast.wrapping_sub(expected).cast_signed().unsigned_abs();
+        assert!(
+            off as f64 <= 1024.0 * bound64("rope scaling"),
+            "{fast:x}, expected {expected:x}"
+        );
+    }
+    assert!(beyond > 0, "no pair on the ramp passes a turn");
+}
+
+#[test]
+fn a_ramp_of_no_width_is_a_step() {
+    // Turns that differ by less than their fixed point holds.
+    let (slow, b) = (2.0_f64.powi(-64), base(2.0_f64.powi(72)));
+    let parts = ByParts::llama3(b, 4.0, 2).and_then(|parts| parts.with_turns(slow.next_up(), slow));
+    let got = units(&parts.expect("parts"), 8);
+    let (kept, linear) = (
+        units(&b, 8),
+        units(&Linear::new(b, 4.0).expect("a factor"), 8),
+    );
+    for (pair, got) in got.into_iter().enumerate() {
+        let makes_fewer = kept[pair] < 1 << 63;
+        let expected = if makes_fewer {
+            linear[pair]
+        } else {
+            kept[pair]
+        };
+        assert!(
+            got.abs_diff(expected) <= 1,
+            "pair {pair}: {got:x}, {expected:x}"
+        );
+    }
+    assert!(kept[7] < 1 << 63, "a pair beyond the step");
+}
+
+#[test]
 fn scalings_by_one_change_nothing() {
     for pairs in [1, 2, 5, 64] {
         let b = base(10_000.0);
@@ -377,10 +426,6 @@ fn bad_scalings_are_refused() {
             Err(Error::Domain(factor_error))
         );
     }
-    assert_eq!(
-        ByParts::yarn(b, 0.99, 8).err(),
-        Some(Error::Domain(factor_error))
-    );
     assert_eq!(
         Ntk::new(b, NtkRule::Old, 0.99).err(),
         Some(Error::Domain(factor_error))

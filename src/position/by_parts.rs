@@ -31,8 +31,9 @@ pub enum Ramp {
 /// Llama 3.1 (2024). They differ in what gamma is linear in, in the turns it runs between, and in the
 /// temperature.
 ///
-/// Right to 2^-90 of a turn for the exact base, factor and turns, for up to 2^20 pairs; more are refused
-/// with [`Parameter::RotaryDim`]. Costs two thousand integer operations a pair, once. The constructors can be evaluated in constants; the temperature is computed
+/// Right to 2^-90 of a turn for the exact base, factor and turns, times the inverse of a factor below
+/// one. More than 2^20 pairs are refused with [`Parameter::RotaryDim`]. Costs two thousand integer
+/// operations a pair, once. The constructors can be evaluated in constants; the temperature is computed
 /// in `f64` by them.
 ///
 /// ```
@@ -62,11 +63,13 @@ pub struct ByParts {
 impl ByParts {
     /// Returns the frequencies of YaRN for a context `factor` times the `original` one.
     ///
-    /// Between 32 turns and 1, along [`Ramp::Index`], at temperature 0.1 ln k + 1.
+    /// Between 32 turns and 1, along [`Ramp::Index`], at temperature 0.1 ln k + 1 (1 for a factor of at
+    /// most one).
     ///
     /// # Errors
     ///
-    /// [`Parameter::Factor`] unless the factor is at least one and below 2^64, [`Parameter::Context`] if `original` is below two.
+    /// [`Parameter::Factor`] unless the factor is positive, at least 2^-64 and below 2^64,
+    /// [`Parameter::Context`] if `original` is below two.
     pub const fn yarn(base: Base, factor: f64, original: u32) -> Result<Self, Error> {
         match Self::llama3(base, factor, original) {
             Ok(parts) => Ok(Self {
@@ -92,7 +95,7 @@ impl ByParts {
             return Err(Error::Domain(Parameter::Context));
         }
         match check_factor(factor) {
-            Ok(()) if fixed::log2(factor.to_bits()) >= 0 => Ok(Self {
+            Ok(()) => Ok(Self {
                 base,
                 factor,
                 original,
@@ -101,7 +104,7 @@ impl ByParts {
                 ramp: Ramp::Turns,
                 temperature: 1.0,
             }),
-            _ => Err(Error::Domain(Parameter::Factor)),
+            Err(error) => Err(error),
         }
     }
 
@@ -141,7 +144,7 @@ impl ByParts {
     }
 
     /// Returns them at the temperature of DeepSeek: the ratio of 0.1 m ln k + 1 for `mscale` and for
-    /// `mscale_all_dim`.
+    /// `mscale_all_dim` (1 for a factor of at most one).
     ///
     /// That model multiplies the scale of its scores by the square of the latter as well, which is a
     /// matter of its attention.
@@ -231,9 +234,11 @@ impl Slope {
     }
 }
 
-/// Returns part / whole, at most one.
+/// Returns part / whole, at most one; zero for no part.
 fn part(part: u128, whole: u128) -> Fraction {
-    if part < whole {
+    if part == 0 {
+        Fraction::ZERO
+    } else if part < whole {
         Fraction::quotient(part, whole)
     } else {
         Fraction::ONES
@@ -245,10 +250,13 @@ fn turns(turns: f64) -> u128 {
     Fraction(1 << POINT).scaled(turns.to_bits()).0
 }
 
-/// Returns 0.1 `mscale` ln `factor` + 1, for a factor of at least one.
+/// Returns 0.1 `mscale` ln `factor` + 1, or 1 for a factor of at most one.
 const fn yarn_temperature(factor: f64, mscale: f64) -> f64 {
     const UNIT: f64 = 79_228_162_514_264_337_593_543_950_336.0;
     let log2 = fixed::log2(factor.to_bits());
+    if log2 <= 0 {
+        return 1.0;
+    }
     0.1 * mscale * (fixed::natural(log2.unsigned_abs()) as f64 / UNIT) + 1.0
 }
 
@@ -265,9 +273,9 @@ impl Frequencies for ByParts {
         let turns = (0_i128..).zip(self.base.turns(pairs));
         turns.map(move |(pair, Turns(turns))| {
             let kept = slope.kept(pair, turns);
-            // At most the frequency itself, so that no whole turn is lost before the share is taken.
-            let interpolated = turns.divided(self.factor.to_bits());
-            let interpolated = interpolated.times(kept.complement());
+            // A quotient by less than one may pass a turn, so that the share comes before it.
+            let interpolated = turns.times(kept.complement());
+            let interpolated = interpolated.divided(self.factor.to_bits());
             Turns(turns.times(kept).plus(interpolated))
         })
     }

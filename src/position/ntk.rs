@@ -88,7 +88,7 @@ impl<F: Copy> Ntk<F> {
     /// # Errors
     ///
     /// [`Parameter::Context`] if `original` is below two, [`Parameter::Factor`] unless the factor is at
-    /// least one and k below 2^64.
+    /// least one and, like k, below 2^64.
     pub const fn dynamic(
         frequencies: F,
         factor: f64,

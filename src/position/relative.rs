@@ -98,8 +98,8 @@ impl Distance {
     ///
     /// # Errors
     ///
-    /// Those of [`check`](Self::check); [`Parameter::Position`] if the result lies outside of
-    /// [-2^31, 2^31), and in Self-Extend if a position is negative.
+    /// Those of [`check`](Self::check); [`Parameter::Position`] unless the result is within
+    /// \[-2^31, 2^31), and in Self-Extend if a position is negative.
     pub fn between(self, query: i32, key: i32) -> Result<Coordinate, Error> {
         self.check()?;
         let plain = i64::from(query) - i64::from(key);

@@ -10,8 +10,8 @@ use crate::error::{Parameter, check_len};
 /// Every angle at position k p becomes what it was at p, for a factor k. Chen et al. 2023, Extending
 /// context window of large language models via positional interpolation, arXiv 2306.15595.
 ///
-/// Right to 2^-127 turns for the frequencies it scales, times 1 / k where the factor is below one.
-/// Costs about a thousand integer operations a pair, once.
+/// Right to 2^-127 turns for the frequencies it scales, times the inverse of a factor below one; costs
+/// about a thousand integer operations a pair, once.
 ///
 /// ```
 /// use suanzi::position::{Base, Frequencies, Linear};
