@@ -367,7 +367,7 @@ impl Apart {
                 if window == 0 {
                     assert_eq!(got, no_window);
                 } else if !(factor.is_finite() && factor > 0.0) {
-                    assert_eq!(got, Err(Error::Domain(Parameter::Frequency)));
+                    assert_eq!(got, Err(Error::Domain(Parameter::Factor)));
                 } else if d < i128::from(window) {
                     assert_eq!(got, whole(d));
                 } else {

@@ -169,7 +169,7 @@ impl Scaled {
                 let factor = factor.value();
                 let allowed = allowed && (1.0..TWO_64).contains(&factor);
                 let made = Ntk::new(frequencies, rule, factor);
-                let refusal = (!allowed).then_some(Parameter::Frequency);
+                let refusal = (!allowed).then_some(Parameter::Factor);
                 if let Some(made) = admitted(made, refusal) {
                     spread(&made, base, pairs, rule, factor);
                 }
@@ -191,7 +191,7 @@ impl Scaled {
                 } else if (1.0..TWO_64).contains(&factor) && stretch < TWO_64 {
                     None
                 } else {
-                    Some(Parameter::Frequency)
+                    Some(Parameter::Factor)
                 };
                 let made = Ntk::dynamic(frequencies, factor, original, length);
                 if let Some(made) = admitted(made, refusal) {
@@ -228,7 +228,7 @@ impl Parts {
                 Between::Step(slow) => (slow.value(), slow.value().next_up()),
             };
             let allowed = 1.0 / TWO_64 <= slow && slow < fast && fast < 2_147_483_648.0;
-            let refusal = (!allowed).then_some(Parameter::Frequency);
+            let refusal = (!allowed).then_some(Parameter::Factor);
             match admitted(made.with_turns(fast, slow), refusal) {
                 Some(with_turns) => made = with_turns,
                 None => return,
@@ -419,7 +419,7 @@ fn spread(made: &impl Frequencies, base: f64, pairs: usize, rule: NtkRule, facto
 fn frequency_refusal(factors: &[f64]) -> Option<Parameter> {
     let allowed = 1.0 / TWO_64..TWO_64;
     let all = factors.iter().all(|factor| allowed.contains(factor));
-    (!all).then_some(Parameter::Frequency)
+    (!all).then_some(Parameter::Factor)
 }
 
 /// Returns why a temperature is refused.
