@@ -66,10 +66,10 @@ impl Fraction {
     pub(super) const fn times(self, other: Self) -> Self {
         let (a, b) = halves(self.0);
         let (c, d) = halves(other.0);
-        // ad + bc may pass 2^128, so that it is added in halves.
-        let (high, low) = halves(a as u128 * d as u128 + ((b as u128 * d as u128) >> 64));
-        let (above, _) = halves(b as u128 * c as u128 + low as u128);
-        Self(a as u128 * c as u128 + high as u128 + above as u128)
+        let (carry, _) = halves(product(b, d));
+        let (ad, bc) = (halves(product(a, d)), halves(product(b, c)));
+        let (carry, _) = halves(ad.1 as u128 + bc.1 as u128 + carry as u128);
+        Self(product(a, c) + ad.0 as u128 + bc.0 as u128 + carry as u128)
     }
 
     /// Returns (integer + self) / divisor for an integer below the divisor.
@@ -223,6 +223,16 @@ const fn halves(x: u128) -> (u64, u64) {
     ((x >> 64) as u64, x as u64)
 }
 
+/// Returns the product, by 32-bit factors: the widest that a microcontroller multiplies.
+const fn product(a: u64, b: u64) -> u128 {
+    const LOW: u64 = u32::MAX as u64;
+    let low = (a & LOW) * (b & LOW);
+    let first = (a >> 32) * (b & LOW) + (low >> 32);
+    let second = (a & LOW) * (b >> 32) + (first & LOW);
+    let high = (a >> 32) * (b >> 32) + (first >> 32) + (second >> 32);
+    (high as u128) << 64 | (second << 32 | low & LOW) as u128
+}
+
 /// Returns the mantissa of the `f64` with these bits, as an integer, and the exponent of its unit.
 const fn parts(bits: u64) -> (u64, i32) {
     let biased = (bits >> STORED & 0x7ff) as i32;
@@ -260,11 +270,10 @@ const fn log2_of_mantissa(bits: u64) -> Fraction {
 const fn scaled((fraction, below): (u128, u64), factor: u64) -> Fraction {
     let (mantissa, exponent) = parts(factor);
     let (a, b) = halves(fraction);
-    let mantissa = mantissa as u128;
     // The product, with 192 bits below the point, as an upper and a lower half.
-    let (carry, first) = halves(below as u128 * mantissa);
-    let (carry, second) = halves(b as u128 * mantissa + carry as u128);
-    let high = a as u128 * mantissa + carry as u128;
+    let (carry, first) = halves(product(below, mantissa));
+    let (carry, second) = halves(product(b, mantissa) + carry as u128);
+    let high = product(a, mantissa) + carry as u128;
     let low = (second as u128) << 64 | first as u128;
     // Exponents are at most 11.
     let at = (64 - exponent).unsigned_abs();
