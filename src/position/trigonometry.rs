@@ -14,7 +14,7 @@ pub trait Trigonometry {
 ///
 /// Right to the bound of the accuracy table's row `rope tables by micromath`, 1.1e-3 absolute, at
 /// every position: the angle itself stays exact. Rotations keep lengths to about that. For programs
-/// that have micromath already: on a Cortex-M4F a table takes five sixths of the instructions of the
+/// that have micromath already: on a Cortex-M4F a table takes two thirds of the instructions of the
 /// exact one at opt-level s, and as many at opt-level 3 (`.ci/instructions.txt`).
 ///
 /// ```
