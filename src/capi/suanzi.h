@@ -285,6 +285,8 @@ typedef void *P;
 
 
 
+
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
