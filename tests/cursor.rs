@@ -1,7 +1,10 @@
 //! Positions of mixed sequences and distances of relative forms, against their definitions.
 
+mod accuracy;
+mod inputs;
 mod reference;
 
+use inputs::Random;
 use reference::golden;
 use suanzi::position::{Coordinate, Cursor, Distance, Grid, Placement};
 use suanzi::{Error, Parameter};
@@ -14,20 +17,6 @@ const ALL: [Placement; 4] = [
 ];
 const OUT_OF_RANGE: Error = Error::Domain(Parameter::Position);
 const UNIT: i128 = 1 << 32;
-
-/// A fixed sequence of integers of up to 32 bits.
-struct Random(u64);
-
-impl Random {
-    /// Returns an integer below `limit`.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 32) * limit) >> 32
-    }
-}
 
 /// Returns a cursor behind `tokens` tokens of text, the first at one.
 fn after<const N: usize>(placement: Placement, tokens: i32) -> Cursor<N> {

@@ -38,6 +38,11 @@ impl Number for f64 {
     }
 }
 
+fn xpos() -> XPos<f32, [u64; PAIRS]> {
+    let layout = layout(Pairing::HalfSplit);
+    XPos::new(layout, &Base::default(), 512, [[0; PAIRS]; 2]).expect("an encoding")
+}
+
 fn layout(pairing: Pairing) -> HeadLayout {
     HeadLayout::partial(HEAD_DIM, 2 * PAIRS, pairing).expect("a layout")
 }
@@ -131,13 +136,7 @@ fn xpos_in_f64_follows_its_definition() {
 
 #[test]
 fn the_score_of_a_pair_decays_with_the_distance_alone() {
-    let xpos = XPos::new(
-        layout(Pairing::HalfSplit),
-        &Base::default(),
-        512,
-        [[0_u64; PAIRS]; 2],
-    );
-    let xpos = xpos.expect("an encoding");
+    let xpos = xpos();
     for pair in [0, 7, PAIRS - 1] {
         // The length of what a query and a key make of one pair: the sine and cosine parts together.
         let score = |m: i32, n: i32| -> f64 {
@@ -168,13 +167,7 @@ fn the_score_of_a_pair_decays_with_the_distance_alone() {
 
 #[test]
 fn factors_beyond_the_range_of_numbers_are_zero_and_infinite() {
-    let xpos = XPos::new(
-        layout(Pairing::HalfSplit),
-        &Base::default(),
-        512,
-        [[0_u64; PAIRS]; 2],
-    );
-    let xpos = xpos.expect("an encoding");
+    let xpos = xpos();
     let mut x = [1.0_f32; HEAD_DIM];
     xpos.rotate_queries(i32::MAX, &mut x).expect("a rotation");
     assert_eq!(x[0].abs(), 0.0);

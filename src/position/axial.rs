@@ -21,10 +21,10 @@ use crate::{Cpu, Error};
 /// * **Shape:** heads of [`HeadLayout::head_dim`] elements one after the other, as for [`Rope`]; which
 ///   pair turns along which axis says [`Axes`], and [`Cursor`](super::Cursor) where text and patches
 ///   stand.
-/// * **Domain:** every [`Coordinate`]. Integers turn to the bits of [`Rope`]; places between them are
-///   exact multiples of 2^-32, so that half-integers lose nothing.
-/// * **Accuracy** and **edges:** those of [`Rope`]. Between integers a frequency counts as one within half
-///   a turn of zero.
+/// * **Domain:** every [`Coordinate`]. In portable arithmetic integers turn to the bits of [`Rope`];
+///   places between them are exact multiples of 2^-32, so that half-integers lose nothing.
+/// * **Accuracy** and **edges:** those of [`Rope`]. Between integers a frequency counts as one within
+///   half a turn of zero.
 /// * **Cost:** that of [`Rope`], with two more 32-bit products a pair and token.
 ///
 /// ```

@@ -17,8 +17,9 @@ pub enum Ramp {
     Turns,
     /// The number of the pair, between two numbers rounded outward: the reference code of YaRN,
     /// transformers and ggml. With lower = floor(x(fast)), at least 0, and upper = ceil(x(slow)), at
-    /// most R - 1, where x(r) = R ln(L / (2 pi r)) / (2 ln b) is the pair that makes r turns. Where upper
-    /// comes out below lower, in contexts of a few tokens, the ramp turns around, as in transformers.
+    /// most R - 1, where x(r) = R ln(L / (2 pi r)) / (2 ln b) is the pair that makes r turns. Where
+    /// upper comes out below lower, in contexts of a few tokens, the ramp turns around, as in
+    /// transformers.
     Index,
     /// The same without rounding: `truncate = false` in transformers, gpt-oss.
     ExactIndex,
@@ -32,9 +33,9 @@ pub enum Ramp {
 /// temperature.
 ///
 /// Right to 2^-90 of a turn for the exact base, factor and turns, times the inverse of a factor below
-/// one. More than 2^20 pairs are refused with [`Parameter::RotaryDim`]. Costs two thousand integer
-/// operations a pair, once. The constructors can be evaluated in constants; the temperature is computed
-/// in `f64` by them.
+/// one; along [`Ramp::Turns`], where the ramp is at least 2^-6 turns wide. More than 2^20 pairs are
+/// refused with [`Parameter::RotaryDim`]. Costs two thousand integer operations a pair, once. The
+/// constructors can be evaluated in constants; the temperature is computed in `f64` by them.
 ///
 /// ```
 /// use suanzi::position::{Base, ByParts, HeadLayout, Pairing, Rope};

@@ -33,8 +33,9 @@ impl Base {
 ///
 /// A table that is a `static` lies in flash and costs no time at start. `LEN` is
 /// [`RopeTable::table_len`](super::RopeTable::table_len); the entries have the bits that
-/// [`RopeTable::new`](super::RopeTable::new) writes in portable arithmetic, at temperature one. Frequencies come from
-/// [`Base::list`], or from any list that the constant functions of [`Turns`] made of it.
+/// [`RopeTable::new`](super::RopeTable::new) writes in portable arithmetic, at temperature one.
+/// Frequencies come from [`Base::list`], or from any list that the constant functions of [`Turns`] made
+/// of it.
 ///
 /// The compiler takes a second for some ten thousand entries; from about a hundred thousand on it asks
 /// for `#[allow(long_running_const_eval)]`.

@@ -130,8 +130,8 @@ const LIMIT: u64 = 18_446_744_073_709_551_616.0_f64.to_bits();
 /// Gives each rotated pair its frequency, and the whole encoding its temperature.
 ///
 /// Implementors yield one [`Turns`] a pair, fastest pair first for the usual choices. Everything is
-/// computed once, when a [`Rope`](super::Rope) is made, so it may cost a few thousand instructions a
-/// pair.
+/// computed once, when a [`Rope`](super::Rope) is made, so it may cost tens of thousands of
+/// instructions a pair.
 pub trait Frequencies {
     /// Returns the frequencies of `pairs` pairs, in the order of the pairs.
     ///
@@ -156,7 +156,7 @@ pub trait Frequencies {
 ///
 /// Su et al. 2021, RoFormer, arXiv 2104.09864. The base is taken as the exact value of its `f64`;
 /// each frequency is right to 2^-115 turns up to 2^14 pairs, so that the angle at any position below
-/// 2^31 is right to 2^-81. Cost: integer arithmetic on 32-bit limbs, about thirty thousand instructions once (one
+/// 2^31 is right to 2^-81. Cost: products of 32 bits, about thirty thousand instructions once (one
 /// logarithm and one exponential in 128 bits) and two hundred a pair. No floating-point arithmetic.
 ///
 /// ```

@@ -74,8 +74,8 @@ pub trait Heads<T: Angle> {
     fn copy(&mut self, at: usize, len: usize);
     /// Replaces every NaN among `len` written elements by the one that stands for all.
     fn one_nan(&mut self, at: usize, len: usize);
-    /// Maps the whole vectors of the two halves of every head of a span, which begins at a head, with the row beside them:
-    /// `map(a, b, cosine, sine)`.
+    /// Maps the whole vectors of the two halves of every head of a span, which begins at a head, with the
+    /// row beside them: `map(a, b, cosine, sine)`.
     fn halves<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,
@@ -98,8 +98,8 @@ pub trait Heads<T: Angle> {
             head += layout.head_dim();
         }
     }
-    /// Maps two neighboring vectors after the other of every head of a span, which begins at a head, as far as the row beside
-    /// them reaches: `map([a, b], [two cosines], [two sines])`.
+    /// Maps two neighboring vectors after the other of every head of a span, which begins at a head, as
+    /// far as the row beside them reaches: `map([a, b], [two cosines], [two sines])`.
     fn neighbors<V: Lanes<Element = T>>(
         &mut self,
         isa: V::Isa,

@@ -4,9 +4,10 @@
 //! [`RopeTable`] keeps their cosines and sines in memory that the caller lends, [`rope_rows`] in a
 //! constant. Which elements form a pair says a [`HeadLayout`].
 //!
-//! * **How fast each pair turns** is a matter of [`Frequencies`]: a [`Base`], a list of [`Radians`], and
-//!   scalings for longer contexts around them: [`Linear`], [`Ntk`], [`ByParts`] (YaRN, Llama 3),
-//!   [`FrequencyFactors`] (LongRoPE), [`Proportional`]. [`log_n_scale`] and [`step_scale`] scale queries.
+//! * **How fast each pair turns** is a matter of [`Frequencies`]: a [`Base`], a list of [`Radians`],
+//!   and scalings for longer contexts around them: [`Linear`], [`Ntk`], [`ByParts`] (YaRN, Llama 3),
+//!   [`FrequencyFactors`] (LongRoPE), [`Proportional`]. [`log_n_scale`] and [`step_scale`] scale
+//!   queries.
 //! * **Positions of several coordinates** belong to [`AxialRope`]; [`Axes`] shares the pairs, a
 //!   [`Cursor`] tells where text and patches of images stand.
 //! * **Relative forms**: [`Distance`] shortens the distances that a model has not seen, [`XPos`] lets
@@ -15,13 +16,13 @@
 //!
 //! # Angles
 //!
-//! The usual way, a frequency in `f32` times a position in `f32`, is off by 8e-3 near position 128k
-//! and by 5e-2 near a million (head of 128, base 10 000). Here a frequency is a fraction of a *turn* in fixed point, 64 bits for
-//! `f32` and 128 for `f64`, and its product with the position modulo one turn is a wrapping integer
-//! multiplication: exact for every position, negative ones included, the same on every machine. Sine
-//! and cosine of the remaining eighth of a turn are polynomials. No rotation in `f32` computes with
-//! `f64`, so a microcontroller needs no soft double; what makes a temperature (LongRoPE, YaRN) or a
-//! factor (dynamic NTK) does, unless a constant does it.
+//! The usual way, a frequency in `f32` times a position in `f32`, is off by 8e-3 near position 128k and
+//! by 5e-2 near a million (head of 128, base 10 000). Here a frequency is a fraction of a *turn* in
+//! fixed point, 64 bits for `f32` and 128 for `f64`, and its product with the position modulo one turn
+//! is a wrapping integer multiplication: exact for every position, negative ones included, the same on
+//! every machine. Sine and cosine of the remaining eighth of a turn are polynomials. No rotation in
+//! `f32` computes with `f64`, so a microcontroller needs no soft double; what makes a temperature
+//! (LongRoPE, YaRN) or a factor (dynamic NTK) does, unless a constant does it.
 
 mod angle;
 mod axes;

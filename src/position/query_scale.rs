@@ -11,8 +11,8 @@ use crate::error::Parameter;
 ///
 /// Multiplied with the query it keeps the entropy of attention about what it was at the length of
 /// training, for models that were trained without it. Su 2021, kexue.fm 8823; Chiang and Cholak 2022,
-/// arXiv 2202.12172. Within 2 units of rounding, by integer arithmetic: about sixty thousand instructions. A query
-/// that sees nothing has scale one.
+/// arXiv 2202.12172. Within 2 units of rounding, by integer arithmetic: about sixty thousand
+/// instructions. A query that sees nothing has scale one.
 ///
 /// # Errors
 ///

@@ -1,11 +1,9 @@
 //! Tables filled by rotation: each row is the one before it, turned by one position.
 
 use super::angle::{self, Angle};
-use super::table::check_range;
 use super::{Rope, RopeTable};
 use crate::Error;
 use crate::cpu::dispatch;
-use crate::error::Parameter;
 use crate::simd::{Isa, LANES, Lanes};
 
 /// Rows until the angle is computed anew: each adds at most 2^-52 to the error.
@@ -15,9 +13,10 @@ impl<S: AsRef<[f32]> + AsMut<[f32]>> RopeTable<f32, S> {
     /// Fills the table again as [`RopeTable::fill`] does, by a rotor in `f64` that is anchored to the
     /// exact angle every 64 positions.
     ///
-    /// Several times as fast where `f64` is, and more exact: an entry is within 0.51 * 2^-24 of the
-    /// truth; a temperature is taken to `f32` first and adds up to as much. Its last bit may differ from that of [`RopeTable::fill`] and
-    /// [`Rope`], but is the same on every processor. Not for a microcontroller, which has no `f64`.
+    /// About twice as fast with AVX2 (`benches/position.rs`), and more exact: an entry is within
+    /// 0.51 * 2^-24 of the truth. A temperature multiplies that and, as it is taken to `f32` first, adds
+    /// as much. The last bit may differ from that of [`RopeTable::fill`] and [`Rope`], but is the same on
+    /// every processor in portable arithmetic. Not for a microcontroller, which has no `f64`.
     ///
     /// # Errors
     ///
@@ -38,12 +37,7 @@ impl<S: AsRef<[f32]> + AsMut<[f32]>> RopeTable<f32, S> {
     where
         F: AsRef<[u64]>,
     {
-        if self.layout != rope.layout() {
-            return Err(Error::Domain(Parameter::RotaryDim));
-        }
-        check_range(self.layout, first, self.table.as_ref().len())?;
-        self.first = first;
-        self.inverse = rope.inverse * rope.inverse;
+        self.begin(rope, first)?;
         let (turns, temperature) = (rope.turns.as_ref(), f64::from(rope.temperature));
         let table = self.table.as_mut();
         dispatch!(self.executor, isa => fill(isa, turns, temperature, first, table));

@@ -68,7 +68,8 @@ impl<F: Frequencies> Frequencies for Linear<F> {
 /// [`HeadLayout::partial`](super::HeadLayout::partial), where the pairs share all frequencies of the
 /// base. Barbero et al. 2024, Round and round we go!, arXiv 2410.06205.
 ///
-/// A share p of a head of D elements turns floor(p D / 2) pairs.
+/// A share p of a head of D elements turns floor(p D / 2) pairs; more than there are turns all, zero
+/// none.
 ///
 /// ```
 /// use suanzi::position::{Base, Frequencies, Proportional, Turns};

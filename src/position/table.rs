@@ -38,11 +38,11 @@ use crate::{Cpu, Error};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RopeTable<T, S, E = Cpu> {
-    pub(super) layout: HeadLayout,
-    pub(super) first: i32,
+    layout: HeadLayout,
+    first: i32,
     pub(super) table: S,
     /// 1 / temperature^2.
-    pub(super) inverse: T,
+    inverse: T,
     pub(super) executor: E,
 }
 
@@ -117,12 +117,7 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
         rope: &Rope<T, F>,
         first: i32,
     ) -> Result<(), Error> {
-        if self.layout != rope.layout() {
-            return Err(Error::Domain(Parameter::RotaryDim));
-        }
-        check_range(self.layout, first, self.table.as_ref().len())?;
-        self.first = first;
-        self.inverse = rope.inverse * rope.inverse;
+        self.begin(rope, first)?;
         let pairs = self.layout.pairs();
         let table = self.table.as_mut();
         dispatch!(self.executor, isa => {
@@ -133,6 +128,19 @@ impl<T: Angle, S: AsRef<[T]> + AsMut<[T]>> RopeTable<T, S> {
                 position = position.wrapping_add(1);
             }
         });
+        Ok(())
+    }
+}
+
+impl<T: Angle, S: AsRef<[T]>> RopeTable<T, S> {
+    /// Checks that the rows of an encoding fit from position `first` on, and takes what they share.
+    pub(super) fn begin<F>(&mut self, rope: &Rope<T, F>, first: i32) -> Result<(), Error> {
+        if self.layout != rope.layout() {
+            return Err(Error::Domain(Parameter::RotaryDim));
+        }
+        check_range(self.layout, first, self.table.as_ref().len())?;
+        self.first = first;
+        self.inverse = rope.inverse * rope.inverse;
         Ok(())
     }
 }
@@ -343,7 +351,7 @@ impl<'a, T: Angle> Rows<'a, T> {
 }
 
 /// Checks that a table of `len` elements is whole rows and ends before the last position.
-pub(super) fn check_range(layout: HeadLayout, first: i32, len: usize) -> Result<(), Error> {
+fn check_range(layout: HeadLayout, first: i32, len: usize) -> Result<(), Error> {
     check_heads(layout.rotary_dim(), len)?;
     let positions = len / layout.rotary_dim().max(1);
     let left = i64::from(i32::MAX) - i64::from(first) + 1;

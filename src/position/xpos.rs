@@ -17,15 +17,16 @@ use crate::{Cpu, Error};
 ///
 /// Pair j of n turns by p theta_j as in [`Rope`]; a query is multiplied by zeta_j^(p / b) and a key by
 /// zeta_j^(-p / b), with zeta_j = (2j + 0.4 d) / (1.4 d) for d = 2n rotated elements and the scale base
-/// b, usually 512. A score then has zeta_j^((p - p') / b) in pair j. Sun et al. 2022, A length-extrapolatable
-/// transformer, arXiv 2212.10554, as torchscale has it; there positions are counted from the middle of
-/// the text.
+/// b, usually 512. A score then has zeta_j^((p - p') / b) in pair j. Sun et al. 2022, A
+/// length-extrapolatable transformer, arXiv 2212.10554, as torchscale has it; there positions are
+/// counted from the middle of the text.
 ///
-/// * **Domain:** every position, but a factor is 2^(-1.81 p / b) at the least: in `f32` it leaves the range
-///   of numbers, and becomes zero or infinite, from p = 70 b on. Positions around zero reach farthest.
-/// * **Accuracy:** the angle is that of [`Rope`]; with the factor, an element of the result is within
-///   6 units of rounding (2^-24, 2^-53) of the length of its scaled pair. A temperature of the frequencies
-///   applies as there.
+/// * **Domain:** every position, but a factor is 2^(-1.81 p / b) at the least: in `f32` it leaves the
+///   range of numbers, and becomes zero or infinite, from p = 70 b on. Positions around zero reach
+///   farthest.
+/// * **Accuracy:** the angle is that of [`Rope`]; with the factor, an element of the result is within 6
+///   units of rounding (2^-24, 2^-53) of the length of its scaled pair. A temperature of the
+///   frequencies applies as there.
 /// * **Edges:** those of [`Rope`]; where a factor is infinite, both elements of a pair become infinite
 ///   or NaN.
 /// * **Cost:** one exponential a pair and call beside what [`Rope`] takes. A call rotates heads at one
@@ -57,8 +58,8 @@ impl<T: Angle, S: AsRef<[T::Turns]> + AsMut<[T::Turns]>> XPos<T, S> {
     /// # Errors
     ///
     /// Those of [`Rope::new`], [`Error::Length`] unless the second storage has as many elements as the
-    /// first, [`Parameter::Context`] if the scale base is below two, [`Parameter::RotaryDim`] from 2^32 / 7
-    /// pairs on.
+    /// first, [`Parameter::Context`] if the scale base is below two, [`Parameter::RotaryDim`] from
+    /// 2^32 / 7 pairs on.
     pub fn new(
         layout: HeadLayout,
         frequencies: &impl Frequencies,

@@ -48,16 +48,32 @@ impl Number for f64 {
     }
 }
 
-/// A fixed sequence of numbers in [0, 1).
+/// A fixed sequence of numbers.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(crate) fn unit(&mut self) -> f64 {
+    fn step(&mut self) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        self.0
+    }
+
+    /// Any 64 bits.
+    pub(crate) fn bits(&mut self) -> u64 {
+        let state = self.step();
+        state ^ state >> 33
+    }
+
+    /// An integer below `limit`, which is at most 2^32.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        ((self.step() >> 32) * limit) >> 32
+    }
+
+    /// A number in [0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.step() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Roughly normal, with standard deviation one.
