@@ -43,6 +43,7 @@ mod outputs;
 mod owned;
 mod quantized;
 mod recompute;
+mod recurrence;
 mod ring;
 mod state;
 
@@ -54,6 +55,10 @@ pub use outputs::merge_outputs;
 pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
+pub use recurrence::{
+    DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Normalizer,
+    Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken, retention_decay,
+};
 pub use ring::Ring;
 
 use crate::Error;

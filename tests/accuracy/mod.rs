@@ -207,6 +207,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "bit for bit the published rule",
     },
     Row {
+        operation: "linear recurrence",
+        f32_bound: 1.0,
+        f64_bound: 1.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (16 + tokens) sum_i |q_i| S",
+        note: "S: the same state of magnitudes alone, or, where a rule subtracts, the greatest |S| and |v| so far",
+    },
+    Row {
+        operation: "merge of recurrences",
+        f32_bound: 1.0,
+        f64_bound: 1.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (16 + tokens) S",
+        note: "each element of the state, beside the state of all steps",
+    },
+    Row {
+        operation: "feature maps",
+        f32_bound: 1.5,
+        f64_bound: 1.5,
+        unit: "ULP",
+        note: "elu + 1, relu and the Taylor features",
+    },
+    Row {
         operation: "attention",
         f32_bound: 4.0,
         f64_bound: 4.0,

@@ -150,6 +150,14 @@ macro_rules! operations {
             recompute double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
+            linear_attention single TOKENS;
+            linear_attention double TOKENS;
+            delta_rule single TOKENS;
+            delta_rule double TOKENS;
+            rwkv single TOKENS;
+            rwkv double TOKENS;
+            ssd single TOKENS;
+            ssd double TOKENS;
         }
     };
 }
@@ -216,8 +224,10 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
-                Visible, cache_len, merge_outputs, recompute_cost,
+                Attention, Cache, CausalMixer, DeltaRule, DeltaToken, FeatureMap, Frame, Gate,
+                Layers, Layout, LinearAttention, LinearToken, Merge, Normalizer, OnlineSoftmax,
+                Recompute, Recurrence, Ring, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+                Visible, cache_len, merge_outputs, recompute_cost, retention_decay,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};
