@@ -10,9 +10,9 @@ use inputs::{Number, Random, executors};
 use reference::golden::{self, Case};
 use reference::{conformance, recurrence as definition};
 use suanzi::mixer::{
-    CausalMixer, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken,
-    Merge, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
-    retention_decay,
+    CausalMixer, Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention,
+    LinearToken, Merge, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd,
+    SsdToken, retention_decay,
 };
 use suanzi::{Cpu, Error, Parameter};
 
@@ -296,40 +296,63 @@ impl<T: Number> Sequence<T> for Ssd<'_, T> {
     }
 }
 
+/// What the definition gives for a sequence.
+struct Defined {
+    outputs: Vec<f64>,
+    /// What the errors of the outputs are counted in, but for the number of roundings.
+    units: Vec<f64>,
+    states: Vec<f64>,
+}
+
+impl Defined {
+    fn new<R: Sequence<T>, T: Number>(x: &Inputs<T>) -> Self {
+        let matrix = x.key_dim * x.value_dim;
+        let mut magnitudes = Inputs {
+            magnitudes: true,
+            ..x.clone()
+        };
+        for part in [
+            &mut magnitudes.key,
+            &mut magnitudes.query,
+            &mut magnitudes.value,
+        ] {
+            part.iter_mut().for_each(|x| *x = x.abs());
+        }
+        let (mut states, mut greatest) = (vec![0.0; x.heads * matrix], vec![0.0; x.heads * matrix]);
+        let (mut outputs, mut units) = (Vec::new(), Vec::new());
+        let mut highest = 0.0_f64;
+        for token in 0..x.tokens {
+            for head in 0..x.heads {
+                let state = &mut states[head * matrix..][..matrix];
+                outputs.extend(R::define(x, token, head, state));
+                let [_, v, q] = x.kvq(token, head);
+                let most = |x: &[f64]| x.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+                highest = highest.max(most(&v)).max(most(state));
+                let whole: f64 = q.iter().map(|q| q.abs()).sum();
+                let own = &mut greatest[head * matrix..][..matrix];
+                if R::ADDS {
+                    units.extend(R::define(&magnitudes, token, head, own));
+                } else {
+                    units.extend(vec![whole * highest; x.value_dim]);
+                }
+            }
+        }
+        Self {
+            outputs,
+            units,
+            states,
+        }
+    }
+}
+
 /// Runs a sequence by steps and by prefill on every executor against the definition.
 fn is_its_definition<T: Number, R: Sequence<T>>(rule: R, x: &Inputs<T>) -> f64 {
     let (n, heads) = (x.tokens, x.heads);
-    let matrix = x.key_dim * x.value_dim;
-    let mut magnitudes = Inputs {
-        magnitudes: true,
-        ..x.clone()
-    };
-    for part in [
-        &mut magnitudes.key,
-        &mut magnitudes.query,
-        &mut magnitudes.value,
-    ] {
-        part.iter_mut().for_each(|x| *x = x.abs());
-    }
-    let (mut states, mut greatest) = (vec![0.0; heads * matrix], vec![0.0; heads * matrix]);
-    let (mut want, mut units) = (Vec::new(), Vec::new());
-    let mut highest = 0.0_f64;
-    for token in 0..n {
-        for head in 0..heads {
-            let state = &mut states[head * matrix..][..matrix];
-            want.extend(R::define(x, token, head, state));
-            let [_, v, q] = x.kvq(token, head);
-            let most = |x: &[f64]| x.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-            highest = highest.max(most(&v)).max(most(state));
-            let whole: f64 = q.iter().map(|q| q.abs()).sum();
-            let own = &mut greatest[head * matrix..][..matrix];
-            if R::ADDS {
-                units.extend(R::define(&magnitudes, token, head, own));
-            } else {
-                units.extend(vec![whole * highest; x.value_dim]);
-            }
-        }
-    }
+    let Defined {
+        outputs: want,
+        units,
+        ..
+    } = Defined::new::<R, T>(x);
     let what = (
         core::any::type_name::<R>(),
         n,
@@ -406,6 +429,129 @@ fn rules_are_their_definitions_and_prefill_gives_the_bits_of_steps() {
         "linear recurrence: {:.3} units in f64 at most",
         rules::<f64>()
     );
+}
+
+/// Runs a sequence in chunks of several lengths against the definition.
+fn chunks_are_the_definition<T: Number, R: Sequence<T> + Chunked<T>>(
+    rule: R,
+    x: &Inputs<T>,
+) -> f64 {
+    let defined = Defined::new::<R, T>(x);
+    let what = core::any::type_name::<R>();
+    let mut worst = 0.0_f64;
+    for longest in [1, 2, 5, 16, 64] {
+        let mut bits = None;
+        for cpu in executors() {
+            let mut layer = recurrence(rule, x.heads, x.key_dim, x.value_dim).on(cpu);
+            let mut scratch = vec![T::nan(); layer.scratch_len(longest)];
+            let mut out = vec![T::nan(); defined.outputs.len()];
+            let cut = x.tokens / 3;
+            let (head, tail) = out.split_at_mut(cut * x.heads * x.value_dim);
+            layer
+                .chunks(R::token(x, 0, cut), &mut scratch, head)
+                .expect("chunks");
+            layer
+                .chunks(R::token(x, cut, x.tokens), &mut scratch, tail)
+                .expect("chunks");
+            let context = (cpu, what, longest, x.key_dim, x.value_dim, x.gating);
+            let rounds = (16 + x.tokens) as f64;
+            let unit = |i: usize| rounds * defined.units[i];
+            worst = worst.max(check("chunks", &context, &out, &defined.outputs, unit));
+            let most = defined.states.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
+            check(
+                "chunks",
+                &context,
+                layer.matrices(),
+                &defined.states,
+                |_| rounds * most,
+            );
+            if !cpu.is_fused() {
+                let first = bits.get_or_insert_with(|| out.clone());
+                assert_eq!(*first, out, "{context:?}: the bits differ");
+            }
+        }
+    }
+    worst
+}
+
+fn chunks<T: Number>() -> f64 {
+    let mut worst = 0.0_f64;
+    for (key_dim, value_dim) in [(1, 1), (3, 2), (16, 16), (17, 5), (24, 67)] {
+        for gating in GATINGS {
+            let x = Inputs::<T>::new(37, 2, key_dim, value_dim, gating);
+            worst = worst.max(chunks_are_the_definition(LinearAttention::default(), &x));
+            worst = worst.max(chunks_are_the_definition(DeltaRule, &x));
+            let bonus = parameters(2 * key_dim, 5);
+            worst = worst.max(chunks_are_the_definition(Rwkv6::new(&bonus), &x));
+        }
+        let x = Inputs::<T>::new(37, 3, key_dim, value_dim, Gating::Open);
+        let rates: Vec<T> = parameters::<T>(3, 5).iter().map(|x| -x.abs()).collect();
+        let skip = parameters(3, 6);
+        worst = worst.max(chunks_are_the_definition(Ssd::new(&rates, &skip), &x));
+    }
+    worst
+}
+
+#[test]
+fn chunks_are_the_steps() {
+    println!("chunks: {:.3} units in f32 at most", chunks::<f32>());
+    println!("chunks: {:.3} units in f64 at most", chunks::<f64>());
+}
+
+/// What comes later has no say, not even as an infinity or NaN.
+#[test]
+fn chunks_are_causal() {
+    for gating in [Gating::Open, Gating::LogPerChannel] {
+        let x = Inputs::<f32>::new(20, 1, 8, 8, gating);
+        let mut spoiled = x.clone();
+        spoiled.key[19 * 8..].fill(f32::NAN);
+        spoiled.value[18 * 8..].fill(f32::INFINITY);
+        let run = |x: &Inputs<f32>| {
+            let mut layer = recurrence::<_, f32>(DeltaRule, 1, 8, 8);
+            let mut scratch = vec![0.0; layer.scratch_len(20)];
+            let mut out = vec![0.0; 160];
+            layer
+                .chunks(DeltaRule::token(x, 0, 20), &mut scratch, &mut out)
+                .expect("chunks");
+            out
+        };
+        assert_eq!(run(&x)[..18 * 8], run(&spoiled)[..18 * 8]);
+    }
+}
+
+#[test]
+fn several_queries_read_one_state_in_chunks() {
+    let x = Inputs::<f32>::new(11, 2, 12, 9, Gating::LogPerChannel);
+    let mut random = Random(3);
+    let query: Vec<f32> = (0..11 * 6 * 12).map(|_| random.normal() as f32).collect();
+    let token = LinearToken {
+        query: &query,
+        ..LinearAttention::token(&x, 0, 11)
+    };
+    let [mut steps, mut chunks] = [(); 2].map(|()| {
+        recurrence(LinearAttention::default(), 2, 12, 9)
+            .with_query_heads(6)
+            .expect("heads")
+    });
+    let mut want = vec![f32::NAN; 11 * 54];
+    steps.prefill(token, &mut want).expect("a prefill");
+    let mut out = vec![f32::NAN; 11 * 54];
+    let mut scratch = vec![f32::NAN; chunks.scratch_len(4)];
+    let short = chunks.scratch_len(1) - 1;
+    let length = Error::Length {
+        expected: short + 1,
+        found: short,
+    };
+    assert_eq!(
+        chunks.chunks(token, &mut scratch[..short], &mut out),
+        Err(length)
+    );
+    chunks
+        .chunks(token, &mut scratch, &mut out)
+        .expect("chunks");
+    for (i, (out, want)) in out.iter().zip(&want).enumerate() {
+        assert!((out - want).abs() < 1e-5, "element {i}: {out} for {want}");
+    }
 }
 
 /// Joins two stretches and compares with the whole.

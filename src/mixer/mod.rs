@@ -56,8 +56,9 @@ pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
-    DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Normalizer,
-    Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken, retention_decay,
+    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken,
+    Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+    retention_decay,
 };
 pub use ring::Ring;
 

@@ -214,6 +214,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "S: the same state of magnitudes alone, or, where a rule subtracts, the greatest |S| and |v| so far",
     },
     Row {
+        operation: "chunks",
+        f32_bound: 2.0,
+        f64_bound: 2.0,
+        unit: "as linear recurrence",
+        note: "the chunkwise form, chunks of 1 to 64 tokens",
+    },
+    Row {
         operation: "merge of recurrences",
         f32_bound: 1.0,
         f64_bound: 1.0,

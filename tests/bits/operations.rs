@@ -792,7 +792,9 @@ pub(crate) fn delta_rule(o: &mut Operands<T>) -> Result<(), Error> {
         .with_query_heads(4)?
         .with_scale(o.t)?
         .on(o.cpu);
-    layer.prefill(token, first_mut(o.out, outputs))?;
+    let scratch = first_mut(o.state, layer.scratch_len(7));
+    layer.chunks(token, scratch, first_mut(o.out, outputs))?;
+    scratch.fill(0.0);
     copy(layer.state_mut(), o.state);
     Ok(())
 }

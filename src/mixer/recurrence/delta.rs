@@ -1,7 +1,7 @@
 //! The delta rule: what the state already gives for a key is not written again.
 
 use super::sealed::Head;
-use super::{At, FIRST, Form, Gate, Rule, Shape, Step};
+use super::{At, Chunked, FIRST, Form, Gate, Rule, Shape, Step};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -39,6 +39,7 @@ pub struct DeltaToken<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for DeltaRule {}
+impl<T: Scalar> Chunked<T> for DeltaRule {}
 
 impl<T: Scalar> Head<T> for DeltaRule {
     type Token<'a> = DeltaToken<'a, T>;
@@ -69,6 +70,11 @@ impl<T: Scalar> Head<T> for DeltaRule {
     #[inline(always)]
     fn queries<'a>(token: &'a DeltaToken<'_, T>) -> &'a [T] {
         token.query
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a DeltaToken<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]

@@ -102,10 +102,140 @@ pub(super) fn read<S: Isa, T: Scalar>(
 
 /// Multiplies by the scale; every NaN becomes the one.
 #[inline(always)]
-fn finish<T: Scalar>(scale: T, out: &mut [T]) {
+pub(super) fn finish<T: Scalar>(scale: T, out: &mut [T]) {
     for out in out {
         let y = scale * *out;
         *out = if y == y { y } else { T::NAN };
+    }
+}
+
+/// The factors of a product: a matrix by its strides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factors<'a, T> {
+    data: &'a [T],
+    /// The distance from one combination's factors to the next.
+    row: usize,
+    /// The distance from one factor to the next.
+    term: usize,
+}
+
+impl<'a, T> Factors<'a, T> {
+    /// Returns the rows of `len` elements, each of them a combination.
+    #[inline(always)]
+    pub(super) const fn rows(data: &'a [T], len: usize) -> Self {
+        Self {
+            data,
+            row: len,
+            term: 1,
+        }
+    }
+
+    /// Returns the columns of rows of `len` elements, each of them a combination.
+    #[inline(always)]
+    pub(super) const fn columns(data: &'a [T], len: usize) -> Self {
+        Self {
+            data,
+            row: 1,
+            term: len,
+        }
+    }
+}
+
+/// Combinations that are computed side by side, so that a row is loaded once for all.
+const SIDE_BY_SIDE: usize = 2;
+
+/// Adds `count` combinations of the rows to outputs that lie `stride` apart.
+#[inline(always)]
+pub(super) fn product<S: Isa, T: Scalar>(
+    isa: S,
+    factors: Factors<'_, T>,
+    count: usize,
+    rows: &[T],
+    out: &mut [T],
+    dim: usize,
+    stride: usize,
+) {
+    let mut first = 0;
+    for rows in rows.chunks(LANES.saturating_mul(dim).max(1)) {
+        let mut at = 0;
+        while at + SIDE_BY_SIDE <= count {
+            tile::<S, T, SIDE_BY_SIDE>(isa, factors, (at, first), rows, out, dim, stride);
+            at += SIDE_BY_SIDE;
+        }
+        while at < count {
+            tile::<S, T, 1>(isa, factors, (at, first), rows, out, dim, stride);
+            at += 1;
+        }
+        first += LANES;
+    }
+}
+
+/// Adds `N` combinations of at most sixteen rows, from combination `at` and row `first` on.
+#[inline(always)]
+fn tile<S: Isa, T: Scalar, const N: usize>(
+    isa: S,
+    factors: Factors<'_, T>,
+    (at, first): (usize, usize),
+    rows: &[T],
+    out: &mut [T],
+    dim: usize,
+    stride: usize,
+) {
+    let mut own = [[T::ZERO; N]; LANES];
+    for (term, own) in own.iter_mut().enumerate() {
+        for (i, own) in own.iter_mut().enumerate() {
+            let place = (at + i) * factors.row + (first + term) * factors.term;
+            if let Some(&factor) = factors.data.get(place) {
+                *own = factor;
+            }
+        }
+    }
+    let out = out.get_mut(at * stride..).unwrap_or_default();
+    let mut tile = Tile {
+        rows,
+        factors: &own,
+        out,
+        dim,
+        stride,
+    };
+    columns(isa, dim, &mut tile);
+}
+
+/// Combinations of sixteen rows, or the last of them.
+struct Tile<'a, T, const N: usize> {
+    rows: &'a [T],
+    factors: &'a [[T; N]; LANES],
+    out: &'a mut [T],
+    dim: usize,
+    stride: usize,
+}
+
+impl<T: Scalar, const M: usize> Columns<T> for Tile<'_, T, M> {
+    #[inline(always)]
+    fn work<V: Lanes<Element = T>, const N: usize>(&mut self, isa: V::Isa, column: usize) {
+        let mut sums = [[V::splat(isa, T::ZERO); N]; M];
+        for (row, factors) in self.rows.chunks_exact(self.dim.max(1)).zip(self.factors) {
+            let Some(row) = row.get(column..) else {
+                break;
+            };
+            let Some(row) = row.get(..N * V::LANES) else {
+                break;
+            };
+            let mut parts = [V::splat(isa, T::ZERO); N];
+            for (part, x) in parts.iter_mut().zip(row.chunks_exact(V::LANES)) {
+                *part = V::load(isa, x);
+            }
+            for (sums, &factor) in sums.iter_mut().zip(factors) {
+                let factor = V::splat(isa, factor);
+                for (sum, &part) in sums.iter_mut().zip(&parts) {
+                    *sum = factor.mul_add(part, *sum);
+                }
+            }
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            let out = self.out.get_mut(i * self.stride..).unwrap_or_default();
+            add(isa, sums, column, out);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Linear attention, and its descendants that forget: retention, lightning and gated linear attention.
 
 use super::sealed::Head;
-use super::{At, Diagonal, Form, Gate, Rule, Shape, Step};
+use super::{At, Chunked, Diagonal, Form, Gate, Rule, Shape, Step};
 use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
@@ -84,6 +84,7 @@ pub fn retention_decay<T: Scalar>(head: usize) -> T {
 }
 
 impl<T: Scalar> Rule<T> for LinearAttention {}
+impl<T: Scalar> Chunked<T> for LinearAttention {}
 impl<T: Scalar> Diagonal<T> for LinearAttention {}
 
 impl<T: Scalar> Head<T> for LinearAttention {
@@ -120,6 +121,11 @@ impl<T: Scalar> Head<T> for LinearAttention {
     #[inline(always)]
     fn queries<'a>(token: &'a LinearToken<'_, T>) -> &'a [T] {
         token.query
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a LinearToken<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]

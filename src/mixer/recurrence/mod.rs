@@ -1,5 +1,6 @@
 //! Linear recurrences: mixers whose past is a matrix a head, whatever the length of the sequence.
 
+mod chunk;
 mod delta;
 mod features;
 mod gate;
@@ -8,6 +9,7 @@ mod linear;
 mod rwkv;
 mod ssd;
 
+pub use chunk::Chunked;
 pub use delta::{DeltaRule, DeltaToken};
 pub use features::FeatureMap;
 pub use gate::Gate;
@@ -73,6 +75,8 @@ pub(crate) mod sealed {
         ) -> Result<(), Error>;
         /// Returns the queries.
         fn queries<'a>(token: &'a Self::Token<'_>) -> &'a [T];
+        /// Returns a head's value of one token.
+        fn value<'a>(token: &'a Self::Token<'_>, at: At) -> &'a [T];
         /// Brings the rows kept with a head up to date and returns its step.
         fn step<'a, 't: 'a, S: Isa>(
             &'a self,
@@ -405,8 +409,15 @@ impl<R: Rule<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
     /// [`Error::Multiple`] if the queries are not whole tokens, [`Error::Length`] if another part or
     /// `out` has not as many.
     pub fn prefill(&mut self, tokens: R::Token<'_>, out: &mut [T]) -> Result<(), Error> {
+        let count = self.check(&tokens, out.len())?;
+        self.run(count, &tokens, out);
+        Ok(())
+    }
+
+    /// Checks all parts of several tokens; returns how many there are.
+    fn check(&self, tokens: &R::Token<'_>, found: usize) -> Result<usize, Error> {
         let [query_len, _, _, out_len] = self.shape.lens();
-        let queries = R::queries(&tokens).len();
+        let queries = R::queries(tokens).len();
         let count = queries / query_len.max(1);
         if !queries.is_multiple_of(query_len.max(1)) {
             return Err(Error::Multiple {
@@ -414,27 +425,45 @@ impl<R: Rule<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
                 found: queries,
             });
         }
-        self.rule.check_tokens(self.shape, count, &tokens)?;
-        check_len(count.saturating_mul(out_len), out.len())?;
-        self.run(count, &tokens, out);
-        Ok(())
+        self.rule.check_tokens(self.shape, count, tokens)?;
+        check_len(count.saturating_mul(out_len), found)?;
+        Ok(count)
     }
 
     /// Takes the steps of every head.
     #[inline(never)]
     fn run(&mut self, count: usize, tokens: &R::Token<'_>, out: &mut [T]) {
+        let (run, mut state) = self.parts(count);
+        dispatch!(run.cpu, isa => run.heads(isa, tokens, &mut state, out));
+    }
+
+    /// Returns what the kernels take of the recurrence.
+    fn parts(&mut self, count: usize) -> (Run<R, T>, State<'_, T>) {
         let (matrices, rows) = self.lens();
-        let storage = self.storage.as_mut();
-        let (matrices, rest) = storage.split_at_mut_checked(matrices).unwrap_or_default();
-        let (rows, scratch) = rest.split_at_mut_checked(rows).unwrap_or_default();
         let run = Run {
             rule: self.rule,
             shape: self.shape,
             scale: self.scale,
+            cpu: self.cpu,
             count,
         };
-        dispatch!(self.cpu, isa => run.heads(isa, tokens, matrices, rows, scratch, out));
+        let storage = self.storage.as_mut();
+        let (matrices, rest) = storage.split_at_mut_checked(matrices).unwrap_or_default();
+        let (rows, scratch) = rest.split_at_mut_checked(rows).unwrap_or_default();
+        let state = State {
+            matrices,
+            rows,
+            scratch,
+        };
+        (run, state)
     }
+}
+
+/// The parts of a state.
+struct State<'a, T> {
+    matrices: &'a mut [T],
+    rows: &'a mut [T],
+    scratch: &'a mut [T],
 }
 
 /// The steps of one call.
@@ -443,29 +472,25 @@ struct Run<R, T> {
     rule: R,
     shape: Shape,
     scale: T,
+    cpu: Cpu,
     count: usize,
 }
 
 impl<R: Rule<T>, T: Scalar> Run<R, T> {
     /// Takes all steps of one head after the other.
     #[inline(always)]
-    fn heads<S: Isa>(
-        self,
-        isa: S,
-        tokens: &R::Token<'_>,
-        matrices: &mut [T],
-        rows: &mut [T],
-        scratch: &mut [T],
-        out: &mut [T],
-    ) {
+    fn heads<S: Isa>(self, isa: S, tokens: &R::Token<'_>, state: &mut State<'_, T>, out: &mut [T]) {
         let Shape {
             key_dim, value_dim, ..
         } = self.shape;
         let ([_, _, _, out_len], kept) = (self.shape.lens(), key_dim * R::ROWS);
-        let (found, scratch) = scratch.split_at_mut_checked(value_dim).unwrap_or_default();
-        let matrices = matrices.chunks_exact_mut((key_dim * value_dim).max(1));
+        let scratch = state.scratch.split_at_mut_checked(value_dim);
+        let (found, scratch) = scratch.unwrap_or_default();
+        let matrices = state
+            .matrices
+            .chunks_exact_mut((key_dim * value_dim).max(1));
         for (head, matrix) in matrices.enumerate() {
-            let rows = rows.get_mut(head * kept..).unwrap_or_default();
+            let rows = state.rows.get_mut(head * kept..).unwrap_or_default();
             let rows = rows.get_mut(..kept).unwrap_or_default();
             for token in 0..self.count {
                 let at = At {

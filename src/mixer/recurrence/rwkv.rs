@@ -2,7 +2,7 @@
 
 use super::linear::carry_on;
 use super::sealed::Head;
-use super::{At, BEFORE, BONUS, Diagonal, FIRST, Form, Gate, Rule, SECOND, Shape, Step};
+use super::{At, BEFORE, BONUS, Chunked, Diagonal, FIRST, Form, Gate, Rule, SECOND, Shape, Step};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -40,6 +40,7 @@ pub struct Rwkv6Token<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for Rwkv6<'_, T> {}
+impl<T: Scalar> Chunked<T> for Rwkv6<'_, T> {}
 impl<T: Scalar> Diagonal<T> for Rwkv6<'_, T> {}
 
 impl<T: Scalar> Head<T> for Rwkv6<'_, T> {
@@ -72,6 +73,11 @@ impl<T: Scalar> Head<T> for Rwkv6<'_, T> {
     #[inline(always)]
     fn queries<'a>(token: &'a Rwkv6Token<'_, T>) -> &'a [T] {
         token.receptance
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a Rwkv6Token<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -165,6 +171,11 @@ impl<T: Scalar> Head<T> for Rwkv7 {
     #[inline(always)]
     fn queries<'a>(token: &'a Rwkv7Token<'_, T>) -> &'a [T] {
         token.receptance
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a Rwkv7Token<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]

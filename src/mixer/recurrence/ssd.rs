@@ -2,7 +2,7 @@
 
 use super::linear::carry_on;
 use super::sealed::Head;
-use super::{At, BONUS, Diagonal, Form, Rule, Shape, Step};
+use super::{At, BONUS, Chunked, Diagonal, Form, Rule, Shape, Step};
 use crate::Error;
 use crate::error::check_len;
 use crate::math::exp::exp_lanes;
@@ -61,6 +61,7 @@ pub struct SsdToken<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for Ssd<'_, T> {}
+impl<T: Scalar> Chunked<T> for Ssd<'_, T> {}
 impl<T: Scalar> Diagonal<T> for Ssd<'_, T> {}
 
 impl<T: Scalar> Head<T> for Ssd<'_, T> {
@@ -94,6 +95,11 @@ impl<T: Scalar> Head<T> for Ssd<'_, T> {
     #[inline(always)]
     fn queries<'a>(token: &'a SsdToken<'_, T>) -> &'a [T] {
         token.c
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a SsdToken<'_, T>, at: At) -> &'a [T] {
+        at.part(token.input, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
