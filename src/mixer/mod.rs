@@ -56,8 +56,8 @@ pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
-    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken,
-    Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Mesa,
+    MesaToken, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
     retention_decay,
 };
 pub use ring::Ring;

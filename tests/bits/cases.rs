@@ -158,6 +158,8 @@ macro_rules! operations {
             rwkv double TOKENS;
             ssd single TOKENS;
             ssd double TOKENS;
+            mesa single TOKENS;
+            mesa double TOKENS;
         }
     };
 }
@@ -225,9 +227,9 @@ macro_rules! of_type {
         pub(crate) mod $module {
             use suanzi::mixer::{
                 Attention, Cache, CausalMixer, DeltaRule, DeltaToken, FeatureMap, Frame, Gate,
-                Layers, Layout, LinearAttention, LinearToken, Merge, Normalizer, OnlineSoftmax,
-                Recompute, Recurrence, Ring, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
-                Visible, cache_len, merge_outputs, recompute_cost, retention_decay,
+                Layers, Layout, LinearAttention, LinearToken, Merge, Mesa, MesaToken, Normalizer,
+                OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token,
+                Ssd, SsdToken, Visible, cache_len, merge_outputs, recompute_cost, retention_decay,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};

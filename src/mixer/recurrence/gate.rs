@@ -39,6 +39,16 @@ impl<T: Scalar> Gate<'_, T> {
         check_len(heads.saturating_mul(shape.key_dim), found)
     }
 
+    /// Checks that there is a number a head for this many tokens.
+    pub(super) fn check_per_head(&self, shape: Shape, tokens: usize) -> Result<(), Error> {
+        let (found, tokens) = match self {
+            Self::Open => return Ok(()),
+            Self::Factor(x) | Self::Log(x) => (x.len(), tokens),
+            Self::Constant(x) => (x.len(), 1),
+        };
+        check_len(shape.heads.saturating_mul(tokens), found)
+    }
+
     /// Returns the factors of a head's rows; `row` is where they are computed if need be.
     #[inline(always)]
     pub(super) fn factors<'a, S: Isa>(&'a self, isa: S, at: At, row: &'a mut [T]) -> &'a [T] {

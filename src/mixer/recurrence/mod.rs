@@ -6,6 +6,7 @@ mod features;
 mod gate;
 pub(crate) mod kernel;
 mod linear;
+mod mesa;
 mod rwkv;
 mod ssd;
 
@@ -14,6 +15,7 @@ pub use delta::{DeltaRule, DeltaToken};
 pub use features::FeatureMap;
 pub use gate::Gate;
 pub use linear::{LinearAttention, LinearToken, Normalizer, retention_decay};
+pub use mesa::{Mesa, MesaToken};
 pub use rwkv::{Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token};
 pub use ssd::{Ssd, SsdToken};
 
