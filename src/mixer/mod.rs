@@ -37,6 +37,7 @@
 mod attention;
 mod cache;
 mod kernel;
+mod mamba;
 mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
@@ -48,6 +49,7 @@ mod state;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use mamba::{ScanToken, SelectiveScan, scan_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]

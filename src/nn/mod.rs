@@ -25,5 +25,6 @@ mod matrix;
 mod norm;
 
 pub use gate::GatedSilu;
+pub(crate) use gate::Silu;
 pub use matrix::Matrix;
 pub use norm::RmsNorm;
