@@ -36,6 +36,7 @@
 
 mod attention;
 mod cache;
+mod convolution;
 mod kernel;
 mod mamba;
 mod online;
@@ -45,10 +46,12 @@ mod owned;
 mod quantized;
 mod recompute;
 mod ring;
+mod rwkv4;
 mod state;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use convolution::{CausalConvolution, convolution_len};
 pub use mamba::{ScanToken, SelectiveScan, scan_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
@@ -57,6 +60,7 @@ pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use ring::Ring;
+pub use rwkv4::{Rwkv4, Rwkv4Token, rwkv4_len};
 
 use crate::Error;
 

@@ -242,6 +242,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "up to 4096 keys in one state",
     },
     Row {
+        operation: "rwkv4",
+        f32_bound: 8.0,
+        f64_bound: 8.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |v|",
+        note: "keys of any size, up to 128 tokens; 64 up to 4096",
+    },
+    Row {
+        operation: "causal convolution",
+        f32_bound: 1.0,
+        f64_bound: 1.0,
+        unit: "units of rounding of |bias| + sum |w x|",
+        note: "plus one for every weight, and five with silu",
+    },
+    Row {
+        operation: "selective scan",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of the sum of the sizes of all terms",
+        note: "each counted 1 + its age in steps + |its exponent| times; outputs and states",
+    },
+    Row {
         operation: "rope frequencies",
         f32_bound: 0.51,
         f64_bound: 8192.0,

@@ -8,6 +8,7 @@ pub(crate) mod mixer;
 pub(crate) mod nn;
 pub(crate) mod position;
 pub(crate) mod probability;
+pub(crate) mod recurrent;
 pub(crate) mod sparse;
 pub(crate) mod top_k;
 pub(crate) mod wide;
