@@ -1,4 +1,5 @@
-//! Decoding steps of attention beside the speed of memory: `cd benches && cargo bench --bench mixer`.
+//! Decoding steps of attention beside the speed of memory, and recurrences of channels beside naive
+//! loops: `cd benches && cargo bench --bench mixer`.
 //!
 //! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
 //! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
@@ -10,7 +11,9 @@ use core::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
-use suanzi::mixer::{Attention, Cache, CausalMixer, ScanToken, SelectiveScan};
+use suanzi::mixer::{
+    Attention, Cache, CausalMixer, Rwkv4, Rwkv4Token, ScanToken, SelectiveScan, rwkv4_len,
+};
 use suanzi::storage::F16;
 use suanzi_benches::{Kept, in_turns, uniform};
 
@@ -276,6 +279,73 @@ fn selective_scan() {
     );
 }
 
+/// Times RWKV-4 over many tokens: the definition has four exponentials a channel.
+fn rwkv4() {
+    const CHANNELS: usize = 2048;
+    const TOKENS: usize = 256;
+    let decay: Vec<f32> = uniform(CHANNELS, 1).iter().map(|x| -x.abs()).collect();
+    let bonus = uniform(CHANNELS, 2);
+    let key: Vec<f32> = uniform(TOKENS * CHANNELS, 3)
+        .iter()
+        .map(|x| 8.0 * x)
+        .collect();
+    let value = uniform(TOKENS * CHANNELS, 4);
+    let naive = |state: &mut [[f32; 3]], out: &mut [f32]| {
+        for t in 0..TOKENS {
+            for (c, [a, b, m]) in state.iter_mut().enumerate() {
+                let (k, v) = (key[t * CHANNELS + c], value[t * CHANNELS + c]);
+                let q = m.max(bonus[c] + k);
+                let (e, f) = (libm::expf(*m - q), libm::expf(bonus[c] + k - q));
+                out[t * CHANNELS + c] = (e * *a + f * v) / (e * *b + f);
+                let q = (*m + decay[c]).max(k);
+                let (e, f) = (libm::expf(*m + decay[c] - q), libm::expf(k - q));
+                (*a, *b, *m) = (e * *a + f * v, e * *b + f, q);
+            }
+        }
+    };
+    let start = |cpu| {
+        let state = vec![0.0; rwkv4_len(CHANNELS)];
+        Rwkv4::new(&decay, &bonus, state).unwrap().on(cpu)
+    };
+    let tokens = Rwkv4Token {
+        key: &key,
+        value: &value,
+    };
+    let (mut cell, mut fused) = (start(Cpu::default()), start(Cpu::fused()));
+    let none = [0.0, 0.0, -1e38];
+    let mut state = vec![none; CHANNELS];
+    let mut out = vec![vec![0.0; TOKENS * CHANNELS]; 3];
+    let [y, want, again] = &mut out[..] else {
+        return;
+    };
+    naive(&mut state, want);
+    cell.prefill(tokens, y).unwrap();
+    let worst = y
+        .iter()
+        .zip(&*want)
+        .fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst < 1e-4, "wrong answer: off by {worst}");
+    in_turns(
+        &format!("rwkv4, {CHANNELS} channels, {TOKENS} tokens"),
+        CHANNELS * TOKENS,
+        "element",
+        &mut [
+            ("naive", &mut || {
+                state.fill(none);
+                naive(black_box(&mut state), want);
+            }),
+            ("prefill", &mut || {
+                cell.reset();
+                cell.prefill(tokens, y).unwrap();
+            }),
+            ("prefill, fused", &mut || {
+                fused.reset();
+                fused.prefill(tokens, again).unwrap();
+            }),
+        ],
+    );
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(20)
@@ -283,7 +353,10 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     selective_scan();
-    if std::env::var("X").is_ok() {return;}
+    rwkv4();
+    if std::env::var("X").is_ok() {
+        return;
+    }
     for tokens in [1024, 4096, 16_384] {
         decode::<f32>(&mut criterion, tokens);
         decode::<F16>(&mut criterion, tokens);

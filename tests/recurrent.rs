@@ -395,3 +395,463 @@ fn rwkv4_agrees_with_the_reference_vectors() {
     }
     println!("{cases} cases");
 }
+
+fn check_convolution<T: Number>() {
+    for channels in CHANNELS {
+        for (width, tokens) in [
+            (1, 1),
+            (1, 3),
+            (2, 1),
+            (3, 2),
+            (4, 1),
+            (4, 11),
+            (7, 4),
+            (9, 20),
+        ] {
+            let mut random = Random((channels * 1000 + width * 10 + tokens) as u64);
+            let n = channels * tokens;
+            let (weights, wide) = numbers::<T>(channels * width, |_| random.normal());
+            let (bias, biases) = numbers::<T>(channels, |_| random.normal());
+            let (input, inputs) = numbers::<T>(n, |_| 3.0 * random.normal());
+            for (bias, biases) in [(&bias[..], &biases[..]), (&[], &[])] {
+                let want = definition::convolution(&wide, biases, channels, &inputs);
+                let mut bits = [None, None];
+                for cpu in executors() {
+                    for silu in [false, true] {
+                        let context = || format!("{channels} channels of {width}, {cpu:?}");
+                        let new = || {
+                            let storage = vec![T::nan(); convolution_len(channels, width)];
+                            let new = CausalConvolution::new(channels, width, &weights, storage);
+                            let new = new.unwrap().on(cpu);
+                            let new = if silu { new.with_silu() } else { new };
+                            match bias {
+                                [] => new,
+                                _ => new.with_bias(bias).unwrap(),
+                            }
+                        };
+                        let mut cell = new();
+                        let mut out = vec![T::nan(); n];
+                        cell.prefill(&input, &mut out).unwrap();
+                        for (&got, &(sum, size)) in out.iter().zip(&want) {
+                            // The slope of silu is at most 1.1.
+                            let want = if silu { definition::silu(sum) } else { sum };
+                            let bound = T::bound("causal convolution")
+                                + width as f64
+                                + if silu { 5.0 } else { 0.0 };
+                            near(got, want, size * unit::<T>(), bound, &context);
+                        }
+                        same(cpu, &mut bits[usize::from(silu)], &out, &context);
+                        let kept = cell.state();
+                        let before = vec![T::zero(); kept.len()];
+                        let all = [&before[..], &input].concat();
+                        assert!(kept == &all[all.len() - kept.len()..], "{}", context());
+                        // Token by token, and in two pieces.
+                        let mut steps = new();
+                        let mut again = vec![T::nan(); n];
+                        let tokens = input.chunks(channels).zip(again.chunks_mut(channels));
+                        tokens.for_each(|(x, y)| steps.step(x, y).unwrap());
+                        assert!(out == again, "{}: steps differ", context());
+                        assert!(steps.state() == cell.state(), "{}", context());
+                        let half = n / channels / 2 * channels;
+                        let mut pieces = new();
+                        let (start, rest) = again.split_at_mut(half);
+                        pieces.prefill(&input[..half], start).unwrap();
+                        let saved = pieces.state().to_vec();
+                        pieces.reset();
+                        assert!(pieces.state().iter().all(|x| x.is_zero()));
+                        pieces.state_mut().copy_from_slice(&saved);
+                        pieces.prefill(&input[half..], rest).unwrap();
+                        assert!(out == again, "{}: pieces differ", context());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolution_holds_its_bound_on_every_level() {
+    check_convolution::<f32>();
+    check_convolution::<f64>();
+}
+
+#[test]
+fn convolution_forgets_nan_after_its_width() {
+    for cpu in executors() {
+        let weights = [1.0_f32; 3 * 17];
+        let mut cell = CausalConvolution::new(17, 3, &weights, [0.0; convolution_len(17, 3)])
+            .unwrap()
+            .on(cpu);
+        let mut out = [0.0; 17];
+        for (t, x) in [1.0, f32::NAN, 1.0, 1.0, 1.0, f32::INFINITY]
+            .into_iter()
+            .enumerate()
+        {
+            cell.step(&[x; 17], &mut out).unwrap();
+            let want = [1.0, f32::NAN, f32::NAN, f32::NAN, 3.0, f32::INFINITY][t];
+            assert!(
+                out.iter().all(|y| y.to_bits() == want.to_bits()),
+                "{cpu:?} {t} {out:?}"
+            );
+        }
+    }
+}
+
+/// A scan whose numbers `f32` represents.
+fn scan_inputs(channels: usize, states: usize, tokens: usize, form: usize) -> definition::Scan {
+    let mut random = Random((channels * 1000 + states * 10 + tokens) as u64);
+    let mut vector = |n: usize, map: &dyn Fn(f64) -> f64| -> Vec<f64> {
+        (0..n)
+            .map(|_| f64::from(map(random.normal()) as f32))
+            .collect()
+    };
+    let all = channels * tokens;
+    let few = |n| if form == 0 { 0 } else { n };
+    definition::Scan {
+        channels,
+        states,
+        // Decays of every size, some that grow, some that vanish.
+        a: vector(channels * states, &|x| {
+            if x > 2.0 { 0.25 } else { -(4.0 * x).exp() }
+        }),
+        skip: vector(few(channels), &|x| x),
+        softplus: form > 0,
+        bias: vector(if form == 2 { channels } else { 0 }, &|x| x - 3.0),
+        input: vector(all, &|x| x),
+        step: vector(all, &|x| if form == 0 { 0.1 * x.exp() } else { 4.0 * x }),
+        b: vector(states * tokens, &|x| x),
+        c: vector(states * tokens, &|x| x),
+        gate: vector(few(all), &|x| 3.0 * x),
+        start: vector(channels * states, &|x| x),
+    }
+}
+
+fn narrow<T: Number>(x: &[f64]) -> Vec<T> {
+    x.iter().map(|&x| T::from_f64(x)).collect()
+}
+
+/// The parts of a scan, as a number type.
+struct Parts<T>([Vec<T>; 9]);
+
+impl<T: Number> Parts<T> {
+    fn of(s: &definition::Scan) -> Self {
+        let parts = [
+            &s.a, &s.skip, &s.bias, &s.input, &s.step, &s.b, &s.c, &s.gate, &s.start,
+        ];
+        Self(parts.map(|x| narrow(x)))
+    }
+
+    fn tokens(&self) -> ScanToken<'_, T> {
+        let [_, _, _, input, step, b, c, gate, _] = &self.0;
+        let gate = (!gate.is_empty()).then_some(&gate[..]);
+        ScanToken {
+            input,
+            step,
+            b,
+            c,
+            gate,
+        }
+    }
+
+    /// The tokens from one to another.
+    fn some(&self, s: &definition::Scan, from: usize, to: usize) -> ScanToken<'_, T> {
+        let all = self.tokens();
+        let wide = |x| &<[T]>::get(x, from * s.channels..to * s.channels).unwrap()[..];
+        let small = |x| &<[T]>::get(x, from * s.states..to * s.states).unwrap()[..];
+        ScanToken {
+            input: wide(all.input),
+            step: wide(all.step),
+            b: small(all.b),
+            c: small(all.c),
+            gate: all.gate.map(wide),
+        }
+    }
+
+    fn cell(&self, s: &definition::Scan, cpu: Cpu) -> SelectiveScan<'_, T, Vec<T>> {
+        let [a, skip, bias, .., start] = &self.0;
+        let storage = vec![T::nan(); scan_len(s.channels, s.states)];
+        let mut cell = SelectiveScan::new(s.channels, s.states, a, storage)
+            .unwrap()
+            .on(cpu);
+        if !skip.is_empty() {
+            cell = cell.with_skip(skip).unwrap();
+        }
+        if s.softplus {
+            cell = cell.with_softplus(bias).unwrap();
+        }
+        cell.state_mut().copy_from_slice(start);
+        cell
+    }
+}
+
+fn check_scan<T: Number>() {
+    let mut worst = 0.0_f64;
+    for channels in CHANNELS {
+        for states in [1, 2, 3, 4, 8, 15, 16, 17, 40] {
+            for (tokens, form) in [(1, 2), (3, 1), (12, 0), (12, 2)] {
+                let s = scan_inputs(channels, states, tokens, form);
+                let want = definition::scan(&s);
+                let parts = Parts::<T>::of(&s);
+                let mut bits = None;
+                for cpu in executors() {
+                    let context = || format!("scan {channels} x {states}, form {form}, {cpu:?}");
+                    let mut cell = parts.cell(&s, cpu);
+                    let mut out = vec![T::nan(); channels * tokens];
+                    cell.prefill(parts.tokens(), &mut out).unwrap();
+                    let got = out.iter().chain(cell.state());
+                    for (&got, &(want, size)) in got.zip(want.y.iter().chain(&want.h)) {
+                        let bound = T::bound("selective scan");
+                        let size = size.max(T::min_positive_value().value()) * unit::<T>();
+                        worst = worst.max(near(got, want, size, bound, &context));
+                    }
+                    same(cpu, &mut bits, &[&out[..], cell.state()].concat(), &context);
+                    let mut steps = parts.cell(&s, cpu);
+                    let mut again = vec![T::nan(); channels * tokens];
+                    for (t, out) in again.chunks_mut(channels).enumerate() {
+                        steps.step(parts.some(&s, t, t + 1), out).unwrap();
+                    }
+                    assert!(out == again, "{}: steps differ", context());
+                    assert!(steps.state() == cell.state(), "{}", context());
+                }
+            }
+        }
+    }
+    println!("selective scan {}: {worst} units", T::NAME);
+}
+
+#[test]
+fn selective_scan_holds_its_bound_on_every_level() {
+    check_scan::<f32>();
+    check_scan::<f64>();
+}
+
+#[test]
+fn selective_scan_agrees_with_the_reference_vectors() {
+    fn check<T: Number>(case: &golden::Case) {
+        let get = |name: &str| case.get(name).unwrap_or_default().to_vec();
+        let channels =
+            case.get("u").unwrap().len() / case.key("T").unwrap().parse::<usize>().unwrap();
+        let on = |name: &str| case.get(name) == Some(&[1.0]);
+        let softplus = on("softplus");
+        let s = definition::Scan {
+            channels,
+            states: case.get("A").unwrap().len() / channels,
+            a: get("A"),
+            skip: get("Dskip"),
+            softplus,
+            bias: if softplus { get("dt_bias") } else { Vec::new() },
+            input: get("u"),
+            step: get("delta"),
+            b: get("B"),
+            c: get("C"),
+            gate: if on("gate") { get("z") } else { Vec::new() },
+            start: get("h0"),
+        };
+        let sizes = definition::scan(&s);
+        let parts = Parts::<T>::of(&s);
+        for cpu in executors() {
+            let mut cell = parts.cell(&s, cpu);
+            let mut out = vec![T::nan(); s.input.len()];
+            cell.prefill(parts.tokens(), &mut out).unwrap();
+            let got = out.iter().chain(cell.state());
+            let want = case.get("y").unwrap().iter().chain(case.get("h").unwrap());
+            for ((&got, &want), (own, size)) in got.zip(want).zip(sizes.y.iter().chain(&sizes.h)) {
+                let context = || case.head.clone();
+                near(
+                    got,
+                    want.into(),
+                    size * unit::<T>(),
+                    T::bound("selective scan"),
+                    &context,
+                );
+                near(own.high, want.into(), size * unit::<f64>(), 2.0, &context);
+            }
+        }
+    }
+    for case in golden::read("mamba1.gv") {
+        check::<f32>(&case);
+        check::<f64>(&case);
+    }
+}
+
+#[test]
+fn selective_scan_has_its_edges() {
+    const INF: f32 = f32::INFINITY;
+    for cpu in executors() {
+        // Sixteen states and seventeen channels: whole vectors, and what is left over.
+        let run = |a: f32, tokens: &[(f32, f32, f32, f32)]| -> Vec<f32> {
+            let a = [a; 17 * 19];
+            let mut cell = SelectiveScan::new(17, 19, &a, [0.0; scan_len(17, 19)])
+                .unwrap()
+                .on(cpu);
+            let outs = tokens.iter().map(|&(input, step, b, c)| {
+                let token = ScanToken {
+                    input: &[input; 17],
+                    step: &[step; 17],
+                    b: &[b; 19],
+                    c: &[c; 19],
+                    gate: None,
+                };
+                let mut out = [7.0; 17];
+                cell.step(token, &mut out).unwrap();
+                assert!(
+                    out.iter().all(|x| x.to_bits() == out[0].to_bits()),
+                    "{cpu:?}"
+                );
+                let nan = cell.state().iter().filter(|h| h.is_nan());
+                assert!(
+                    nan.clone().all(|h| h.to_bits() == f32::NAN.to_bits()),
+                    "{cpu:?}"
+                );
+                out[0]
+            });
+            outs.collect()
+        };
+        // A decay far below the smallest number leaves exactly nothing.
+        assert_eq!(
+            run(-1.0, &[(1.0, 1.0, 1.0, 1.0), (0.0, 1e4, 0.0, 1.0)]),
+            [19.0, 0.0]
+        );
+        assert_eq!(
+            run(-INF, &[(1.0, 1.0, 1.0, 1.0), (0.0, 1.0, 0.0, 1.0)]),
+            [19.0, 0.0]
+        );
+        // One that grows grows to infinity.
+        assert_eq!(
+            run(1.0, &[(1.0, 1.0, 1.0, 1.0), (0.0, 100.0, 0.0, 1.0)]),
+            [19.0, INF]
+        );
+        assert_eq!(
+            run(0.0, &[(1.0, 1.0, 1.0, 1.0), (0.0, 100.0, 0.0, -1.0)]),
+            [19.0, -19.0]
+        );
+        // NaN stays, in the one representation.
+        for bad in [
+            (f32::NAN, 1.0, 1.0, 1.0),
+            (1.0, f32::NAN, 1.0, 1.0),
+            (1.0, 1.0, f32::NAN, 1.0),
+        ] {
+            let out = run(-1.0, &[(1.0, 1.0, 1.0, 1.0), bad, (1.0, 1.0, 1.0, 1.0)]);
+            assert!(
+                out[1..].iter().all(|y| y.to_bits() == f32::NAN.to_bits()),
+                "{bad:?} {out:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_shapes_are_refused_before_anything_changes() {
+    let length = |expected, found| Err(Error::Length { expected, found });
+    let shape = Error::Domain(Parameter::Shape);
+    assert_eq!(Rwkv4::new(&[], &[], [0.0_f32; 0]).err(), Some(shape));
+    let none = || [0.0_f32; 0];
+    assert_eq!(CausalConvolution::new(0, 4, &[], none()).err(), Some(shape));
+    assert_eq!(
+        CausalConvolution::new(usize::MAX, 4, &[], none()).err(),
+        Some(shape)
+    );
+    assert_eq!(SelectiveScan::new(4, 0, &[], none()).err(), Some(shape));
+    assert_eq!(
+        SelectiveScan::new(2, usize::MAX, &[], none()).err(),
+        Some(shape)
+    );
+    assert!(Rwkv4::new(&[0.0; 2], &[0.0; 3], [0.0_f32; 8]).is_err());
+    assert!(Rwkv4::new(&[0.0; 2], &[0.0; 2], [0.0_f32; 7]).is_err());
+    assert!(CausalConvolution::new(2, 3, &[0.0; 6], [0.0_f32; 5]).is_err());
+    assert!(SelectiveScan::new(2, 3, &[0.0; 6], [0.0_f32; 5]).is_err());
+
+    let mut wkv = Rwkv4::new(&[-1.0; 2], &[0.0; 2], [0.0_f32; 8]).unwrap();
+    let mut out = [7.0; 4];
+    let token = Rwkv4Token {
+        key: &[1.0; 2],
+        value: &[1.0; 2],
+    };
+    wkv.step(token, &mut out[..2]).unwrap();
+    let (before, written) = (wkv.state().to_vec(), out);
+    assert_eq!(wkv.step(token, &mut out), length(2, 4));
+    assert_eq!(wkv.prefill(token, &mut out), length(4, 2));
+    assert_eq!(
+        wkv.prefill(token, &mut out[..3]),
+        Err(Error::Multiple { of: 2, found: 3 })
+    );
+    let short = Rwkv4Token {
+        value: &[1.0],
+        ..token
+    };
+    assert_eq!(wkv.step(short, &mut out[..2]), length(2, 1));
+    let other = Rwkv4::new(&[-1.0; 3], &[0.0; 3], [0.0_f32; 12]).unwrap();
+    let mut vector = Rwkv4::new(&[-1.0; 2], &[0.0; 2], vec![0.0_f32; 8]).unwrap();
+    let others = Rwkv4::new(&[-1.0; 3], &[0.0; 3], vec![0.0_f32; 12]).unwrap();
+    assert_eq!(vector.merge(&others), length(2, 3));
+    drop(other);
+    assert!(wkv.state() == before && out == written && wkv.steps() == 1);
+
+    let mut convolution = CausalConvolution::new(2, 2, &[1.0; 4], [0.0_f32; 2]).unwrap();
+    convolution.step(&[1.0, 2.0], &mut out[..2]).unwrap();
+    let written = out;
+    assert_eq!(convolution.step(&[1.0], &mut out[..2]), length(2, 1));
+    assert_eq!(convolution.step(&[1.0; 2], &mut out[..3]), length(2, 3));
+    assert_eq!(convolution.prefill(&[1.0; 2], &mut out), length(4, 2));
+    assert_eq!(
+        convolution.prefill(&[1.0; 3], &mut out[..3]),
+        Err(Error::Multiple { of: 2, found: 3 })
+    );
+    assert!(convolution.with_bias(&[0.0]).is_err());
+    assert!(convolution.state() == [1.0, 2.0] && out == written);
+
+    let a = [-1.0_f32; 6];
+    let mut scan = SelectiveScan::new(2, 3, &a, [0.0; 6]).unwrap();
+    let good = ScanToken {
+        input: &[1.0; 2],
+        step: &[1.0; 2],
+        b: &[1.0; 3],
+        c: &[1.0; 3],
+        gate: None,
+    };
+    scan.step(good, &mut out[..2]).unwrap();
+    let (before, written) = (scan.state().to_vec(), out);
+    let mut refused = |token| scan.step(token, &mut out[..2]);
+    assert_eq!(
+        refused(ScanToken {
+            input: &[1.0],
+            ..good
+        }),
+        length(2, 1)
+    );
+    assert_eq!(
+        refused(ScanToken {
+            step: &[1.0],
+            ..good
+        }),
+        length(2, 1)
+    );
+    assert_eq!(
+        refused(ScanToken {
+            b: &[1.0; 2],
+            ..good
+        }),
+        length(3, 2)
+    );
+    assert_eq!(
+        refused(ScanToken {
+            c: &[1.0; 4],
+            ..good
+        }),
+        length(3, 4)
+    );
+    assert_eq!(
+        refused(ScanToken {
+            gate: Some(&[1.0; 3]),
+            ..good
+        }),
+        length(2, 3)
+    );
+    assert_eq!(scan.prefill(good, &mut out), length(4, 2));
+    assert_eq!(
+        scan.prefill(good, &mut out[..3]),
+        Err(Error::Multiple { of: 2, found: 3 })
+    );
+    assert!(scan.with_skip(&[0.0]).is_err() && scan.with_softplus(&[0.0]).is_err());
+    assert!(scan.state() == before && out == written);
+}

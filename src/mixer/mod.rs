@@ -8,6 +8,11 @@
 //! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
 //! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
 //!
+//! Beside it stand recurrences whose state does not grow, a few numbers a channel: [`Rwkv4`], the
+//! online softmax with decay, and [`SelectiveScan`] with the [`CausalConvolution`] before it, the two
+//! parts of Mamba. They step, take many tokens at once with the same bits, and show their state to be
+//! copied.
+//!
 //! # The portable order of attention
 //!
 //! The default executor gives the same bits at every vector width and for every memory:

@@ -361,6 +361,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "squares neither overflow nor vanish beside epsilon",
     },
     Row {
+        operation: "layer_norm",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of |g| max |x| / sqrt(variance + epsilon) + |b|",
+        note: "squares that do not overflow; groups alike",
+    },
+    Row {
         operation: "gated_silu",
         f32_bound: 5.0,
         f64_bound: 5.0,

@@ -139,6 +139,8 @@ macro_rules! operations {
             matrix double SIDES;
             rms_norm single SHORT;
             rms_norm double SHORT;
+            layer_norm single SHORT;
+            layer_norm double SHORT;
             gated_silu single SHORT;
             gated_silu double SHORT;
             attention single TOKENS;
@@ -150,6 +152,12 @@ macro_rules! operations {
             recompute double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
+            rwkv4 single SIDES;
+            rwkv4 double SIDES;
+            causal_convolution single SIDES;
+            causal_convolution double SIDES;
+            selective_scan single SIDES;
+            selective_scan double SIDES;
         }
     };
 }
@@ -216,12 +224,14 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
-                Visible, cache_len, merge_outputs, recompute_cost,
+                Attention, Cache, CausalConvolution, CausalMixer, Frame, Layers, Layout, Merge,
+                OnlineSoftmax, Recompute, Ring, Rwkv4, Rwkv4Token, ScanToken, SelectiveScan,
+                Visible, cache_len, convolution_len, merge_outputs, recompute_cost, rwkv4_len,
+                scan_len,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};
-            use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
+            use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,
                 FrequencyFactors, HeadLayout, Linear, Ntk, NtkRule, Pairing, PerAxis, Placement,

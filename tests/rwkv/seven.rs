@@ -1,0 +1,161 @@
+//! Time mixing of version seven: a matrix a head, whose decay and removal depend on the token.
+
+use suanzi::nn::Matrix;
+use suanzi::storage::F16;
+use suanzi::{Cpu, math};
+
+use super::cells;
+use super::file::File;
+use super::parts::{Arena, Norm, add, scale, shift};
+
+/// Two matrices with few numbers between them, and what is added.
+#[derive(Clone, Copy)]
+struct LowRank<'a> {
+    inner: Matrix<'a, F16>,
+    outer: Matrix<'a, F16>,
+    bias: Option<&'a [f32]>,
+}
+
+impl<'a> LowRank<'a> {
+    fn new(file: &'a File, name: &str, cpu: Cpu) -> Self {
+        let bias = format!("{name}0");
+        Self {
+            inner: file.matrix(&format!("{name}1")).on(cpu),
+            outer: file.matrix(&format!("{name}2")).on(cpu),
+            bias: file.has(&bias).then(|| file.numbers(&bias)),
+        }
+    }
+
+    /// Writes outer(activation(inner x)) + bias.
+    fn of(&self, x: &[f32], activation: impl Fn(&mut [f32]), small: &mut [f32], out: &mut [f32]) {
+        let small = &mut small[..self.inner.rows()];
+        self.inner.multiply(x, small).unwrap();
+        activation(small);
+        self.outer.multiply(small, out).unwrap();
+        add(out, self.bias.unwrap_or_default());
+    }
+}
+
+pub(crate) struct Seven<'a> {
+    norm: Norm<'a>,
+    group_norm: Norm<'a>,
+    /// Of receptance, decay, key, value, rate and gate: how much of the token before there is.
+    mixes: &'a [f32],
+    receptance: Matrix<'a, F16>,
+    key: Matrix<'a, F16>,
+    value: Matrix<'a, F16>,
+    output: Matrix<'a, F16>,
+    decay: LowRank<'a>,
+    rate: LowRank<'a>,
+    gate: LowRank<'a>,
+    /// How much of the first layer's value takes the place of this one's.
+    residual: Option<LowRank<'a>>,
+    removal: &'a [f32],
+    replacement: &'a [f32],
+    bonus: &'a [f32],
+    head: usize,
+    state: &'a mut [f32],
+    small: &'a mut [f32],
+    /// What was before, this token, a mixture, the result, and the removal key.
+    rows: [&'a mut [f32]; 5],
+    /// Receptance, decay, key, value, rate and gate.
+    projected: [&'a mut [f32]; 6],
+    cpu: Cpu,
+}
+
+impl<'a> Seven<'a> {
+    pub(crate) fn new(file: &'a File, layer: usize, cpu: Cpu, memory: &mut Arena<'a>) -> Self {
+        let name = |part: &str| format!("blocks.{layer}.att.{part}");
+        let width = file.width;
+        let low_rank = |part: &str| LowRank::new(file, &name(part), cpu);
+        let matrix = |part: &str| file.matrix(&name(part)).on(cpu);
+        // One head of the whole width in this file.
+        let head = width;
+        Self {
+            norm: Norm::new(file, &format!("blocks.{layer}.ln1"), 1e-5, cpu),
+            group_norm: Norm::new(file, &name("ln_x"), 64e-5, cpu),
+            mixes: file.numbers(&name("x_rwkvag")),
+            receptance: matrix("receptance.weight"),
+            key: matrix("key.weight"),
+            value: matrix("value.weight"),
+            output: matrix("output.weight"),
+            decay: low_rank("w"),
+            rate: low_rank("a"),
+            gate: low_rank("g"),
+            residual: (layer > 0).then(|| low_rank("v")),
+            removal: file.numbers(&name("k_k")),
+            replacement: file.numbers(&name("k_a")),
+            bonus: file.numbers(&name("r_k")),
+            head,
+            state: memory.take(width * head),
+            small: memory.take(width),
+            rows: [(); 5].map(|()| memory.take(width)),
+            projected: [(); 6].map(|()| memory.take(width)),
+            cpu,
+        }
+    }
+
+    /// Adds the result for this token to `x`; `first` is the value of the first layer.
+    pub(crate) fn step(&mut self, x: &mut [f32], first: &mut [f32]) {
+        let cpu = self.cpu;
+        let [before, h, mixed, y, removal] = &mut self.rows;
+        let [r, w, k, v, a, g] = &mut self.projected;
+        let small = &mut *self.small;
+        self.norm.of(x, h);
+        let mut mixes = self.mixes.chunks_exact(h.len());
+        let mut mix = |mixed: &mut [f32]| shift(before, h, mixes.next().unwrap(), mixed);
+        let sigmoid = |x: &mut [f32]| math::sigmoid_in_place(cpu, x);
+
+        mix(mixed);
+        self.receptance.multiply(mixed, r).unwrap();
+        mix(mixed);
+        self.decay
+            .of(mixed, |x| math::tanh_in_place(cpu, x), small, w);
+        sigmoid(w);
+        w.iter_mut().for_each(|w| *w *= -0.606_531);
+        math::exp_in_place(cpu, w);
+        mix(mixed);
+        self.key.multiply(mixed, k).unwrap();
+        mix(mixed);
+        self.value.multiply(mixed, v).unwrap();
+        if let Some(residual) = &self.residual {
+            residual.of(mixed, |_| {}, small, y);
+            sigmoid(y);
+            for ((v, first), share) in v.iter_mut().zip(&*first).zip(&**y) {
+                *v += (first - *v) * share;
+            }
+        } else {
+            first.copy_from_slice(v);
+        }
+        mix(mixed);
+        self.rate.of(mixed, |_| {}, small, a);
+        sigmoid(a);
+        mix(mixed);
+        self.gate.of(mixed, sigmoid, small, g);
+
+        removal.copy_from_slice(k);
+        scale(removal, self.removal);
+        for head in removal.chunks_exact_mut(self.head) {
+            let norm = head.iter().map(|k| k * k).sum::<f32>();
+            let norm = libm::sqrtf(norm).max(1e-12);
+            head.iter_mut().for_each(|k| *k /= norm);
+        }
+        for ((k, a), share) in k.iter_mut().zip(&**a).zip(self.replacement) {
+            *k *= 1.0 + (a - 1.0) * share;
+        }
+        // What is removed, and where: -kappa and kappa a.
+        scale(a, removal);
+        removal.iter_mut().for_each(|k| *k = -*k);
+        cells::seven(self.head, self.state, [&**r, w, k, v, removal, a], y);
+        self.group_norm.groups(y, self.head);
+        let heads = y.chunks_exact_mut(self.head).zip(v.chunks_exact(self.head));
+        let keys = r.chunks_exact(self.head).zip(k.chunks_exact(self.head));
+        for (((y, v), (r, k)), u) in heads.zip(keys).zip(self.bonus.chunks_exact(self.head)) {
+            let weight: f32 = r.iter().zip(k).zip(u).map(|((r, k), u)| r * k * u).sum();
+            y.iter_mut().zip(v).for_each(|(y, v)| *y += weight * v);
+        }
+        scale(y, g);
+        self.output.multiply_add(y, x).unwrap();
+        before.copy_from_slice(h);
+    }
+}
