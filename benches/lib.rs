@@ -61,6 +61,18 @@ impl core::ops::DerefMut for Aligned {
     }
 }
 
+impl AsRef<[f32]> for Aligned {
+    fn as_ref(&self) -> &[f32] {
+        self
+    }
+}
+
+impl AsMut<[f32]> for Aligned {
+    fn as_mut(&mut self) -> &mut [f32] {
+        self
+    }
+}
+
 /// A number type of weights or of a cache, and how the roof reads it.
 pub trait Kept: Stored<f32> + Copy {
     /// What the type is called in a report.

@@ -118,7 +118,8 @@ pub fn compiled_once() -> Result<(), Error> {
         let mut wkv = mixer::Rwkv4::new(&one, &one, [T::one(); 4])?;
         let (key, value): (&[T], &[T]) = (&[], &[]);
         wkv.prefill(mixer::Rwkv4Token { key, value }, none)?;
-        mixer::Merge::merge(&mut wkv.clone(), &wkv)?;
+        let other = wkv;
+        mixer::Merge::merge(&mut wkv, &other)?;
         mixer::CausalConvolution::new(1, 1, &one, [])?.prefill(&[], none)?;
         let tokens = mixer::ScanToken {
             input: &[],

@@ -3,13 +3,14 @@
 use core::fmt::Debug;
 
 use crate::simd::Isa;
+use crate::storage::Stored;
 
 /// A number type that kernels compute in: `f32` or `f64`.
 ///
 /// Sealed. Generic user code meets it through its supertrait [`num_traits::Float`]; the crate itself
 /// never calls the methods of that trait that may resolve to the platform's own library.
 pub trait Scalar:
-    num_traits::Float + Debug + Default + Send + Sync + 'static + sealed::Compute
+    num_traits::Float + Debug + Default + Send + Sync + 'static + Stored<Self> + sealed::Compute
 {
 }
 

@@ -5,8 +5,6 @@ mod accuracy;
 mod inputs;
 mod reference;
 
-#[path = "rwkv/cells.rs"]
-mod cells;
 #[path = "rwkv/file.rs"]
 mod file;
 #[path = "rwkv/five.rs"]

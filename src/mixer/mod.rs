@@ -50,6 +50,7 @@ mod outputs;
 mod owned;
 mod quantized;
 mod recompute;
+mod recurrence;
 mod ring;
 mod rwkv4;
 mod state;
@@ -64,6 +65,11 @@ pub use outputs::merge_outputs;
 pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
+pub use recurrence::{
+    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken,
+    Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+    retention_decay,
+};
 pub use ring::Ring;
 pub use rwkv4::{Rwkv4, Rwkv4Token, rwkv4_len};
 

@@ -158,6 +158,14 @@ macro_rules! operations {
             causal_convolution double SIDES;
             selective_scan single SIDES;
             selective_scan double SIDES;
+            linear_attention single TOKENS;
+            linear_attention double TOKENS;
+            delta_rule single TOKENS;
+            delta_rule double TOKENS;
+            rwkv single TOKENS;
+            rwkv double TOKENS;
+            ssd single TOKENS;
+            ssd double TOKENS;
         }
     };
 }
@@ -224,10 +232,12 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, CausalConvolution, CausalMixer, Frame, Layers, Layout, Merge,
-                OnlineSoftmax, Recompute, Ring, Rwkv4, Rwkv4Token, ScanToken, SelectiveScan,
-                Visible, cache_len, convolution_len, merge_outputs, recompute_cost, rwkv4_len,
-                scan_len,
+                Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
+                FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge,
+                Normalizer, OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4, Rwkv4Token, Rwkv6,
+                Rwkv6Token, Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Ssd, SsdToken, Visible,
+                cache_len, convolution_len, merge_outputs, recompute_cost, retention_decay,
+                rwkv4_len, scan_len,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};

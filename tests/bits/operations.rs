@@ -854,3 +854,115 @@ pub(crate) fn recompute(o: &mut Operands<T>) -> Result<(), Error> {
     copy(&costs.map(|cost| cost.unwrap_or(0) as u32 as T), rest);
     Ok(())
 }
+
+/// Two heads with keys of six elements and values of 21, over n tokens: gates of channels in a
+/// prefill, then steps that decay as in RetNet; two stretches merge.
+pub(crate) fn linear_attention(o: &mut Operands<T>) -> Result<(), Error> {
+    const LEN: usize = Recurrence::<LinearAttention, T, [T; 0]>::state_len(2, 6, 21);
+    let keys = cache_len(2, 6, o.n);
+    let values = cache_len(2, 21, o.n);
+    let token = LinearToken {
+        query: first(o.y, keys),
+        key: first(o.x, keys),
+        value: first(o.y, values),
+        gate: Gate::Log(first(o.y, keys)),
+    };
+    let keyed = Normalizer::Keys { epsilon: 1e-6 };
+    let rule = LinearAttention::default();
+    let mut early = Recurrence::new(rule, 2, 6, 21, [0.0; LEN])?.on(o.cpu);
+    let (out, rest) = o.out.split_at_mut_checked(values).unwrap_or_default();
+    early.prefill(token, out)?;
+    let mut late = Recurrence::new(rule.with_normalizer(keyed), 2, 6, 21, [0.0; LEN])?.on(o.cpu);
+    let mut features = [0.0; 12];
+    FeatureMap::EluPlusOne.map_on(o.cpu, first(o.x, 12), 6, &mut features)?;
+    FeatureMap::Relu.map(first(o.x, 12), 6, first_mut(rest, FeatureMap::Relu.len(12)))?;
+    let decays = [retention_decay(0), retention_decay(1)];
+    let step = LinearToken {
+        query: &features,
+        key: &features,
+        value: first(o.x, 42),
+        gate: Gate::Constant(&decays),
+    };
+    late.step(step, first_mut(rest, late.out_len()))?;
+    late.step(step, first_mut(rest, late.out_len()))?;
+    early.merge(&late)?;
+    copy(early.state(), o.state);
+    copy(early.matrices(), rest);
+    late.reset();
+    Ok(())
+}
+
+/// Four query heads on two states, with numbers a head as gates.
+pub(crate) fn delta_rule(o: &mut Operands<T>) -> Result<(), Error> {
+    const LEN: usize = Recurrence::<DeltaRule, T, [T; 0]>::state_len(2, 6, 21);
+    let keys = cache_len(2, 6, o.n);
+    let outputs = cache_len(4, 21, o.n);
+    let half = o.t / (o.t + o.t);
+    let token = DeltaToken {
+        query: first(o.x, cache_len(4, 6, o.n)),
+        key: first(o.y, keys),
+        value: first(o.x, cache_len(2, 21, o.n)),
+        gate: Gate::Constant(&[half, half]),
+        beta: first(o.y, cache_len(2, 1, o.n)),
+    };
+    let mut layer = Recurrence::new(DeltaRule, 2, 6, 21, [0.0; LEN])?
+        .with_query_heads(4)?
+        .with_scale(o.t)?
+        .on(o.cpu);
+    let scratch = first_mut(o.state, layer.scratch_len(7));
+    layer.chunks(token, scratch, first_mut(o.out, outputs))?;
+    scratch.fill(0.0);
+    copy(layer.state_mut(), o.state);
+    Ok(())
+}
+
+/// Versions six and seven, whose factors are given as they are.
+pub(crate) fn rwkv(o: &mut Operands<T>) -> Result<(), Error> {
+    const SIX: usize = Recurrence::<Rwkv6<'_, T>, T, [T; 0]>::state_len(2, 6, 21);
+    const SEVEN: usize = Recurrence::<Rwkv7, T, [T; 0]>::state_len(2, 6, 21);
+    let keys = cache_len(2, 6, o.n);
+    let values = cache_len(2, 21, o.n);
+    let token = Rwkv6Token {
+        receptance: first(o.x, keys),
+        key: first(o.y, keys),
+        value: first(o.x, values),
+        gate: Gate::Factor(first(o.y, keys)),
+    };
+    let mut layer = Recurrence::new(Rwkv6::new(first(o.x, 12)), 2, 6, 21, [0.0; SIX])?.on(o.cpu);
+    let (out, rest) = o.out.split_at_mut_checked(values).unwrap_or_default();
+    layer.prefill(token, out)?;
+    let half = o.t / (o.t + o.t);
+    let token = Rwkv7Token {
+        receptance: first(o.x, keys),
+        key: first(o.y, keys),
+        value: first(o.x, values),
+        gate: Gate::Constant(&[half, half * half]),
+        a: first(o.y, keys),
+        b: first(o.y.get(1..).unwrap_or_default(), keys),
+    };
+    let mut layer = Recurrence::new(Rwkv7, 2, 6, 21, [0.0; SEVEN])?.on(o.cpu);
+    layer.prefill(token, first_mut(rest, values))?;
+    copy(layer.state(), o.state);
+    Ok(())
+}
+
+/// Two heads that share B and C, with steps through softplus.
+pub(crate) fn ssd(o: &mut Operands<T>) -> Result<(), Error> {
+    const LEN: usize = Recurrence::<Ssd<'_, T>, T, [T; 0]>::state_len(2, 6, 21);
+    let keys = cache_len(1, 6, o.n);
+    let values = cache_len(2, 21, o.n);
+    let token = SsdToken {
+        step: first(o.y, cache_len(2, 1, o.n)),
+        input: first(o.x, values),
+        b: first(o.y, keys),
+        c: first(o.x, keys),
+    };
+    let rule = Ssd::new(&[-0.5, -4.0], first(o.y, 2)).with_softplus(first(o.x, 2));
+    let mut layer = Recurrence::new(rule, 2, 6, 21, [0.0; LEN])?
+        .with_key_heads(1)?
+        .with_query_heads(1)?
+        .on(o.cpu);
+    layer.prefill(token, first_mut(o.out, values))?;
+    copy(layer.state(), o.state);
+    Ok(())
+}

@@ -57,6 +57,13 @@ impl Case {
             .map_or(-1, |s| s.trim().parse().expect("an axis"))
     }
 
+    /// Returns the text of an attribute, if it is set.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        after(&self.attributes, &format!("\"{name}\":"))
+            .and_then(|s| s.split([',', '}']).next())
+            .map(|s| s.trim().trim_matches('"'))
+    }
+
     /// Returns an integer attribute, zero if it is not set.
     pub(crate) fn integer(&self, name: &str) -> usize {
         after(&self.attributes, &format!("\"{name}\":"))

@@ -1,10 +1,10 @@
 //! Time mixing of version seven: a matrix a head, whose decay and removal depend on the token.
 
+use suanzi::mixer::{CausalMixer, Gate, Recurrence, Rwkv7, Rwkv7Token};
 use suanzi::nn::Matrix;
 use suanzi::storage::F16;
 use suanzi::{Cpu, math};
 
-use super::cells;
 use super::file::File;
 use super::parts::{Arena, Norm, add, scale, shift};
 
@@ -36,6 +36,8 @@ impl<'a> LowRank<'a> {
     }
 }
 
+type Cell<'a> = Recurrence<Rwkv7, f32, &'a mut [f32]>;
+
 pub(crate) struct Seven<'a> {
     norm: Norm<'a>,
     group_norm: Norm<'a>,
@@ -54,7 +56,7 @@ pub(crate) struct Seven<'a> {
     replacement: &'a [f32],
     bonus: &'a [f32],
     head: usize,
-    state: &'a mut [f32],
+    cell: Cell<'a>,
     small: &'a mut [f32],
     /// What was before, this token, a mixture, the result, and the removal key.
     rows: [&'a mut [f32]; 5],
@@ -71,6 +73,8 @@ impl<'a> Seven<'a> {
         let matrix = |part: &str| file.matrix(&name(part)).on(cpu);
         // One head of the whole width in this file.
         let head = width;
+        let storage = memory.take(Cell::state_len(width / head, head, head));
+        let cell = Recurrence::new(Rwkv7, width / head, head, head, storage).unwrap();
         Self {
             norm: Norm::new(file, &format!("blocks.{layer}.ln1"), 1e-5, cpu),
             group_norm: Norm::new(file, &name("ln_x"), 64e-5, cpu),
@@ -87,7 +91,7 @@ impl<'a> Seven<'a> {
             replacement: file.numbers(&name("k_a")),
             bonus: file.numbers(&name("r_k")),
             head,
-            state: memory.take(width * head),
+            cell: cell.on(cpu),
             small: memory.take(width),
             rows: [(); 5].map(|()| memory.take(width)),
             projected: [(); 6].map(|()| memory.take(width)),
@@ -113,7 +117,6 @@ impl<'a> Seven<'a> {
             .of(mixed, |x| math::tanh_in_place(cpu, x), small, w);
         sigmoid(w);
         w.iter_mut().for_each(|w| *w *= -0.606_531);
-        math::exp_in_place(cpu, w);
         mix(mixed);
         self.key.multiply(mixed, k).unwrap();
         mix(mixed);
@@ -146,7 +149,15 @@ impl<'a> Seven<'a> {
         // What is removed, and where: -kappa and kappa a.
         scale(a, removal);
         removal.iter_mut().for_each(|k| *k = -*k);
-        cells::seven(self.head, self.state, [&**r, w, k, v, removal, a], y);
+        let token = Rwkv7Token {
+            receptance: r,
+            key: k,
+            value: v,
+            gate: Gate::Log(w),
+            a: removal,
+            b: a,
+        };
+        self.cell.step(token, y).unwrap();
         self.group_norm.groups(y, self.head);
         let heads = y.chunks_exact_mut(self.head).zip(v.chunks_exact(self.head));
         let keys = r.chunks_exact(self.head).zip(k.chunks_exact(self.head));

@@ -157,33 +157,3 @@ pub(crate) fn scan(s: &Scan) -> Scanned {
     let h = h.into_iter().zip(units).collect();
     Scanned { y, h }
 }
-
-/// One token in one head of RWKV-5 and RWKV-6: y = r (S + u k v), then S = w S + k v; `state` is
-/// `[key][value]`.
-pub(crate) fn rwkv6(state: &mut [f64], [r, k, v, w, u]: [&[f64]; 5]) -> Vec<f64> {
-    let dim = v.len();
-    let mut y = vec![0.0; dim];
-    for i in 0..k.len() {
-        for j in 0..dim {
-            let s = &mut state[i * dim + j];
-            y[j] += r[i] * (*s + u[i] * k[i] * v[j]);
-            *s = w[i] * *s + k[i] * v[j];
-        }
-    }
-    y
-}
-
-/// One token in one head of RWKV-7: S = S diag(w) + (S a) b + v k, then y = S r; `state` is
-/// `[value][key]`.
-pub(crate) fn rwkv7(state: &mut [f64], [r, w, k, v, a, b]: [&[f64]; 6]) -> Vec<f64> {
-    let dim = k.len();
-    let mut y = Vec::new();
-    for (j, row) in state.chunks_exact_mut(dim).enumerate() {
-        let seen: f64 = row.iter().zip(a).map(|(s, a)| s * a).sum();
-        for i in 0..dim {
-            row[i] = row[i] * w[i] + seen * b[i] + v[j] * k[i];
-        }
-        y.push(row.iter().zip(r).map(|(s, r)| s * r).sum());
-    }
-    y
-}

@@ -6,8 +6,8 @@ mod inputs;
 mod reference;
 
 use inputs::{Number, Random, executors};
+use reference::channels as definition;
 use reference::golden;
-use reference::recurrent as definition;
 use reference::wide::Wide;
 use suanzi::mixer::{
     CausalConvolution, CausalMixer, Merge, Rwkv4, Rwkv4Token, ScanToken, SelectiveScan,

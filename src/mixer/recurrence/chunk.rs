@@ -1,0 +1,378 @@
+//! The chunkwise form: what tokens of a chunk mean to each other first, the state once for all.
+
+use core::ops::Range;
+
+use super::kernel::{self, Factors};
+use super::{At, BEFORE, BONUS, FIRST, Recurrence, Rule, Run, Shape, State};
+use crate::Error;
+use crate::cpu::dispatch;
+use crate::scalar::Scalar;
+use crate::simd::Isa;
+use crate::simd::dot::row_dots;
+use crate::simd::stream::copy;
+
+/// A rule with a chunkwise form: all but [`Rwkv7`](super::Rwkv7).
+pub trait Chunked<T: Scalar>: Rule<T> {}
+
+impl<R: Chunked<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
+    /// Returns the scratch that [`chunks`](Self::chunks) needs for chunks of `tokens`.
+    #[must_use]
+    pub const fn scratch_len(&self, tokens: usize) -> usize {
+        let (group, shape) = (self.shape.group(), self.shape);
+        let keys = shape.key_dim.saturating_mul(2 + group);
+        let numbers = tokens.saturating_add(1).saturating_mul(1 + group);
+        let token = keys.saturating_add(shape.value_dim);
+        let token = token.saturating_add(numbers).saturating_add(1);
+        tokens.saturating_mul(token).saturating_add(shape.key_dim)
+    }
+
+    /// Reads several tokens in chunks, and writes their outputs: what [`prefill`](Self::prefill) does, but
+    /// the state is read and written once a chunk.
+    ///
+    /// Within a chunk a key that decayed for as many steps as lie between them meets each later query,
+    /// so nothing is divided by a product of gates; the delta rule solves the triangular system of the
+    /// chunk by substitution (Yang et al. 2024, arXiv 2406.06484). Chunks are as long as `scratch`
+    /// allows; sixteen to sixty-four tokens serve well. The results agree with those of steps within
+    /// the bound, not to the bit, and have the same bits at every vector width.
+    ///
+    /// # Errors
+    ///
+    /// As [`prefill`](Self::prefill), and [`Error::Length`] if `scratch` has less than
+    /// [`scratch_len`](Self::scratch_len) of one token.
+    pub fn chunks(
+        &mut self,
+        tokens: R::Token<'_>,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) -> Result<(), Error> {
+        let count = self.check(&tokens, out.len())?;
+        if scratch.len() < self.scratch_len(1) {
+            return Err(Error::Length {
+                expected: self.scratch_len(1),
+                found: scratch.len(),
+            });
+        }
+        let mut longest = 1;
+        while longest < count && self.scratch_len(longest + 1) <= scratch.len() {
+            longest += 1;
+        }
+        self.run_chunks(count, longest, &tokens, scratch, out);
+        Ok(())
+    }
+
+    /// Takes the chunks of every head.
+    #[inline(never)]
+    fn run_chunks(
+        &mut self,
+        count: usize,
+        longest: usize,
+        tokens: &R::Token<'_>,
+        scratch: &mut [T],
+        out: &mut [T],
+    ) {
+        let (run, mut state) = self.parts(count);
+        let mut chunk = Chunk::new(run.shape, longest, scratch);
+        dispatch!(run.cpu, isa => chunk.heads(isa, &run, tokens, &mut state, out));
+    }
+}
+
+/// The tokens of a chunk and what they mean to each other, in lent scratch.
+#[derive(Debug)]
+struct Chunk<'a, T> {
+    shape: Shape,
+    longest: usize,
+    /// The keys so far, decayed up to the newest token: `[token][key_dim]`.
+    keys: &'a mut [T],
+    /// The queries, decayed back to the start of the chunk: `[query][token][key_dim]`.
+    queries: &'a mut [T],
+    /// The same of keys that are looked up.
+    sought: &'a mut [T],
+    /// What each token writes: `[token][value_dim]`.
+    written: &'a mut [T],
+    /// What each query has of each token: `[query][token][token]`.
+    scores: &'a mut [T],
+    /// What each key finds of each token: `[token][token]`.
+    found: &'a mut [T],
+    /// The product of all decays in the chunk.
+    carry: &'a mut [T],
+    /// The factors on values as they are written and as they are shown.
+    write: &'a mut [T],
+    bonus: &'a mut [T],
+    /// The factors on outputs: `[query][token]`.
+    scale: &'a mut [T],
+}
+
+/// Splits off the first `len` elements.
+#[inline(always)]
+fn split<'a, T>(rest: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let (part, after) = core::mem::take(rest)
+        .split_at_mut_checked(len)
+        .unwrap_or_default();
+    *rest = after;
+    part
+}
+
+/// Returns row `i` of rows of `dim` elements.
+#[inline(always)]
+fn row<T>(x: &mut [T], i: usize, dim: usize) -> &mut [T] {
+    let x = x.get_mut(i * dim..).unwrap_or_default();
+    x.get_mut(..dim).unwrap_or_default()
+}
+
+/// Sets element `i`.
+#[inline(always)]
+fn set<T>(x: &mut [T], i: usize, value: T) {
+    if let Some(x) = x.get_mut(i) {
+        *x = value;
+    }
+}
+
+/// Writes a vector times factors.
+#[inline(always)]
+fn scaled<T: Scalar>(x: &[T], factors: &[T], to: &mut [T]) {
+    for ((to, &x), &factor) in to.iter_mut().zip(x).zip(factors) {
+        *to = x * factor;
+    }
+}
+
+/// Writes the dot products of `x` with each of the rows.
+#[inline(always)]
+fn dots<S: Isa, T: Scalar>(isa: S, x: &[T], rows: &[T], to: &mut [T]) {
+    row_dots::<T::Lanes<S>, T>(
+        isa,
+        x,
+        rows,
+        x.len(),
+        #[inline(always)]
+        |j, dot| set(to, j, dot),
+    );
+}
+
+impl<'a, T: Scalar> Chunk<'a, T> {
+    /// Lays the scratch out for chunks of at most `longest` tokens.
+    fn new(shape: Shape, longest: usize, mut rest: &'a mut [T]) -> Self {
+        let (group, n) = (shape.group(), longest);
+        let Shape {
+            key_dim, value_dim, ..
+        } = shape;
+        let rest = &mut rest;
+        Self {
+            shape,
+            longest,
+            keys: split(rest, n * key_dim),
+            queries: split(rest, group * n * key_dim),
+            sought: split(rest, n * key_dim),
+            written: split(rest, n * value_dim),
+            scores: split(rest, group * n * n),
+            found: split(rest, n * n),
+            carry: split(rest, key_dim),
+            write: split(rest, n),
+            bonus: split(rest, n),
+            scale: split(rest, group * n),
+        }
+    }
+
+    /// Takes all chunks of one head after the other.
+    #[inline(always)]
+    fn heads<S: Isa, R: Rule<T>>(
+        &mut self,
+        isa: S,
+        run: &Run<R, T>,
+        tokens: &R::Token<'_>,
+        state: &mut State<'_, T>,
+        out: &mut [T],
+    ) {
+        let Shape {
+            key_dim, value_dim, ..
+        } = self.shape;
+        let kept = key_dim * R::ROWS;
+        let matrices = state
+            .matrices
+            .chunks_exact_mut((key_dim * value_dim).max(1));
+        for (head, matrix) in matrices.enumerate() {
+            let rows = row(state.rows, head, kept);
+            let mut first = 0;
+            while first < run.count {
+                let end = run.count.min(first + self.longest);
+                self.gather(isa, run, (head, first..end), tokens, rows, state.scratch);
+                self.write::<S, R>(isa, end - first, matrix);
+                self.read::<S, R>(isa, run, (head, first..end), tokens, matrix, out);
+                self.carry(isa, end - first, matrix);
+                first = end;
+            }
+        }
+    }
+
+    /// Lets the keys and queries of the chunk meet.
+    #[inline(always)]
+    fn gather<S: Isa, R: Rule<T>>(
+        &mut self,
+        isa: S,
+        run: &Run<R, T>,
+        (head, tokens): (usize, Range<usize>),
+        token: &R::Token<'_>,
+        rows: &mut [T],
+        scratch: &mut [T],
+    ) {
+        let (n, key_dim) = (self.longest, self.shape.key_dim);
+        self.carry.fill(T::ONE);
+        for (i, at) in tokens.enumerate() {
+            let at = At {
+                shape: self.shape,
+                tokens: run.count,
+                token: at,
+                head,
+            };
+            let step = run.rule.step(isa, at, token, rows, scratch);
+            if R::FORM & BEFORE != 0 {
+                self.ask(isa, run, at, i, i, R::queries(token), rows);
+            }
+            let (before, _) = self
+                .keys
+                .split_at_mut_checked(i * key_dim)
+                .unwrap_or_default();
+            for key in before.chunks_exact_mut(key_dim.max(1)) {
+                for (key, &decay) in key.iter_mut().zip(step.decay) {
+                    *key = *key * decay;
+                }
+            }
+            for (carry, &decay) in self.carry.iter_mut().zip(step.decay) {
+                *carry = *carry * decay;
+            }
+            if R::FORM & FIRST != 0 {
+                scaled(step.key, self.carry, row(self.sought, i, key_dim));
+                dots(isa, step.key, before, row(self.found, i, n));
+            }
+            copy(step.key, row(self.keys, i, key_dim));
+            if R::FORM & BEFORE == 0 {
+                self.ask(isa, run, at, i, i + 1, R::queries(token), rows);
+            }
+            copy(step.value, row(self.written, i, self.shape.value_dim));
+            set(self.write, i, step.write);
+            set(self.bonus, i, step.bonus);
+        }
+    }
+
+    /// Lets the queries of token `i` of the chunk meet the first `count` keys.
+    #[inline(always)]
+    fn ask<S: Isa, R: Rule<T>>(
+        &mut self,
+        isa: S,
+        run: &Run<R, T>,
+        at: At,
+        i: usize,
+        count: usize,
+        queries: &[T],
+        rows: &[T],
+    ) {
+        let (n, key_dim) = (self.longest, self.shape.key_dim);
+        for g in 0..self.shape.group() {
+            let query = run.query(at, g, queries);
+            set(
+                self.scale,
+                g * n + i,
+                run.rule.factor(run.scale, rows, query),
+            );
+            scaled(query, self.carry, row(self.queries, g * n + i, key_dim));
+            let keys = self.keys.get(..count * key_dim).unwrap_or_default();
+            dots(isa, query, keys, row(self.scores, g * n + i, n));
+        }
+    }
+
+    /// Turns values into what is written.
+    #[inline(always)]
+    fn write<S: Isa, R: Rule<T>>(&mut self, isa: S, len: usize, state: &[T]) {
+        let (n, dim) = (self.longest, self.shape.value_dim);
+        let values = |token: &mut [T], factor: T| {
+            for x in token {
+                *x = factor * *x;
+            }
+        };
+        if R::FORM & FIRST == 0 {
+            for (i, token) in self
+                .written
+                .chunks_exact_mut(dim.max(1))
+                .enumerate()
+                .take(len)
+            {
+                values(token, self.write.get(i).copied().unwrap_or(T::NAN));
+            }
+            return;
+        }
+        // What is missing of the value: less what the state gives, less what the chunk has given.
+        for x in self.written.iter_mut() {
+            *x = -*x;
+        }
+        let sought = Factors::rows(self.sought, self.shape.key_dim);
+        kernel::product(isa, sought, len, state, self.written, dim, dim);
+        for i in 0..len {
+            let (before, rest) = self
+                .written
+                .split_at_mut_checked(i * dim)
+                .unwrap_or_default();
+            let own = rest.get_mut(..dim).unwrap_or_default();
+            let found = Factors::rows(row(self.found, i, n), i);
+            kernel::product(isa, found, 1, before, own, dim, dim);
+            values(own, -self.write.get(i).copied().unwrap_or(T::NAN));
+        }
+    }
+
+    /// Writes the outputs of the chunk.
+    #[inline(always)]
+    fn read<S: Isa, R: Rule<T>>(
+        &mut self,
+        isa: S,
+        run: &Run<R, T>,
+        (head, tokens): (usize, Range<usize>),
+        token: &R::Token<'_>,
+        state: &[T],
+        out: &mut [T],
+    ) {
+        let (n, key_dim, dim) = (self.longest, self.shape.key_dim, self.shape.value_dim);
+        let ([_, _, _, stride], group) = (self.shape.lens(), self.shape.group());
+        for g in 0..group {
+            let first = tokens.start * stride + (head * group + g) * dim;
+            let out = out.get_mut(first..).unwrap_or_default();
+            for out in out.chunks_mut(stride.max(1)).take(tokens.len()) {
+                out.get_mut(..dim).unwrap_or_default().fill(T::ZERO);
+            }
+            let queries = self.queries.get(g * n * key_dim..).unwrap_or_default();
+            let queries = Factors::rows(queries, key_dim);
+            kernel::product(isa, queries, tokens.len(), state, out, dim, stride);
+            for (i, out) in out.chunks_mut(stride.max(1)).take(tokens.len()).enumerate() {
+                let out = out.get_mut(..dim).unwrap_or_default();
+                let seen = if R::FORM & BEFORE == 0 { i + 1 } else { i };
+                let scores = Factors::rows(row(self.scores, g * n + i, n), seen);
+                let written = self.written.get(..seen * dim).unwrap_or_default();
+                kernel::product(isa, scores, 1, written, out, dim, dim);
+                if R::FORM & BONUS != 0 {
+                    let at = At {
+                        shape: self.shape,
+                        tokens: run.count,
+                        token: tokens.start + i,
+                        head,
+                    };
+                    let bonus = self.bonus.get(i).copied().unwrap_or(T::NAN);
+                    for (out, &value) in out.iter_mut().zip(R::value(token, at)) {
+                        *out = *out + bonus * value;
+                    }
+                }
+                kernel::finish(self.scale.get(g * n + i).copied().unwrap_or(T::NAN), out);
+            }
+        }
+    }
+
+    /// Writes the chunk to the state.
+    #[inline(always)]
+    fn carry<S: Isa>(&mut self, isa: S, len: usize, state: &mut [T]) {
+        let (key_dim, dim) = (self.shape.key_dim, self.shape.value_dim);
+        for (row, &carry) in state.chunks_exact_mut(dim.max(1)).zip(self.carry.iter()) {
+            for x in row {
+                *x = carry * *x;
+            }
+        }
+        let keys = Factors::columns(self.keys, key_dim);
+        let written = self.written.get(..len * dim).unwrap_or_default();
+        kernel::product(isa, keys, key_dim, written, state, dim, dim);
+    }
+}

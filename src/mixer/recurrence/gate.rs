@@ -1,0 +1,82 @@
+//! How much of the state a step keeps.
+
+use super::{At, Shape};
+use crate::Error;
+use crate::error::check_len;
+use crate::math::exp::exp_lanes;
+use crate::scalar::Scalar;
+use crate::simd::{Isa, Lanes, One, number, order};
+
+/// What a step multiplies the rows of a state by, before it writes.
+///
+/// One number a head, or one a key channel: the length tells, `[token][head]` or
+/// `[token][head][key_dim]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Gate<'a, T> {
+    /// Everything is kept.
+    #[default]
+    Open,
+    /// The factors of each token, in (0, 1] as a rule.
+    Factor(&'a [T]),
+    /// Their natural logarithms, at most zero as a rule.
+    Log(&'a [T]),
+    /// Factors that serve every token: `[head]` or `[head][key_dim]`.
+    Constant(&'a [T]),
+}
+
+impl<T: Scalar> Gate<'_, T> {
+    /// Checks the length for this many tokens.
+    pub(super) fn check(&self, shape: Shape, tokens: usize) -> Result<(), Error> {
+        let (found, tokens) = match self {
+            Self::Open => return Ok(()),
+            Self::Factor(x) | Self::Log(x) => (x.len(), tokens),
+            Self::Constant(x) => (x.len(), 1),
+        };
+        let heads = shape.heads.saturating_mul(tokens);
+        if found == heads {
+            return Ok(());
+        }
+        check_len(heads.saturating_mul(shape.key_dim), found)
+    }
+
+    /// Returns the factors of a head's rows; `row` is where they are computed if need be.
+    #[inline(always)]
+    pub(super) fn factors<'a, S: Isa>(&'a self, isa: S, at: At, row: &'a mut [T]) -> &'a [T] {
+        let Shape { heads, key_dim, .. } = at.shape;
+        let (x, at) = match self {
+            Self::Open => {
+                row.fill(T::ONE);
+                return row;
+            }
+            Self::Factor(x) | Self::Log(x) => (*x, at),
+            Self::Constant(x) => {
+                let first = At {
+                    tokens: 1,
+                    token: 0,
+                    ..at
+                };
+                (*x, first)
+            }
+        };
+        let log = matches!(self, Self::Log(_));
+        if x.len() == heads * at.tokens {
+            let mut factor = at.number(x);
+            if log {
+                factor = number(exp_lanes(One, Lanes::splat(One, factor)));
+            }
+            row.fill(factor);
+            return row;
+        }
+        let own = at.part(x, heads, key_dim);
+        if !log {
+            return own;
+        }
+        order::map::<T::Lanes<S>, _>(
+            isa,
+            (Some(own), &mut *row),
+            #[inline(always)]
+            |g, _| exp_lanes(isa, g),
+        );
+        row
+    }
+}

@@ -1,0 +1,204 @@
+//! The matrix states of RWKV, versions five to seven.
+
+use super::linear::carry_on;
+use super::sealed::Head;
+use super::{At, BEFORE, BONUS, Chunked, Diagonal, FIRST, Form, Gate, Rule, SECOND, Shape, Step};
+use crate::Error;
+use crate::error::check_len;
+use crate::scalar::Scalar;
+use crate::simd::{Isa, dot};
+
+/// o = (S + diag(u) k v^T)^T r, then S = diag(w) S + k v^T.
+///
+/// The output is read before the step, and the token itself counts with a bonus u of its own. With
+/// factors w that depend on the token it is RWKV-6, with [`Gate::Constant`] RWKV-5. Peng et al. 2024,
+/// arXiv 2404.05892. The models store ln(-ln w): w = exp(-exp(x)).
+#[derive(Clone, Copy, Debug)]
+pub struct Rwkv6<'a, T> {
+    bonus: &'a [T],
+}
+
+impl<'a, T> Rwkv6<'a, T> {
+    /// Returns the rule with the bonus u of each channel, `[head][key_dim]`.
+    #[must_use]
+    pub const fn new(bonus: &'a [T]) -> Self {
+        Self { bonus }
+    }
+}
+
+/// One token of [`Rwkv6`], or several.
+#[derive(Clone, Copy, Debug)]
+pub struct Rwkv6Token<'a, T> {
+    /// The query, `[token][head][key_dim]`.
+    pub receptance: &'a [T],
+    /// `[token][head][key_dim]`.
+    pub key: &'a [T],
+    /// `[token][head][value_dim]`.
+    pub value: &'a [T],
+    /// What the state keeps, a number a channel as a rule.
+    pub gate: Gate<'a, T>,
+}
+
+impl<T: Scalar> Rule<T> for Rwkv6<'_, T> {}
+impl<T: Scalar> Chunked<T> for Rwkv6<'_, T> {}
+impl<T: Scalar> Diagonal<T> for Rwkv6<'_, T> {}
+
+impl<T: Scalar> Head<T> for Rwkv6<'_, T> {
+    type Token<'a> = Rwkv6Token<'a, T>;
+    const FORM: Form = BEFORE | BONUS;
+    // The product of all factors.
+    const ROWS: usize = 1;
+
+    fn scale(_: usize) -> T {
+        T::ONE
+    }
+
+    fn check(&self, shape: Shape) -> Result<(), Error> {
+        let [_, key, _, _] = shape.lens();
+        check_len(key, self.bonus.len())
+    }
+
+    fn check_tokens(
+        &self,
+        shape: Shape,
+        tokens: usize,
+        token: &Rwkv6Token<'_, T>,
+    ) -> Result<(), Error> {
+        let [_, key, value, _] = shape.lens();
+        check_len(key.saturating_mul(tokens), token.key.len())?;
+        check_len(value.saturating_mul(tokens), token.value.len())?;
+        token.gate.check(shape, tokens)
+    }
+
+    #[inline(always)]
+    fn queries<'a>(token: &'a Rwkv6Token<'_, T>) -> &'a [T] {
+        token.receptance
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a Rwkv6Token<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
+    }
+
+    #[inline(always)]
+    fn step<'a, 't: 'a, S: Isa>(
+        &'a self,
+        isa: S,
+        at: At,
+        token: &'a Rwkv6Token<'t, T>,
+        rows: &mut [T],
+        scratch: &'a mut [T],
+    ) -> Step<'a, T> {
+        let Shape { heads, key_dim, .. } = at.shape;
+        let (key, value) = at.key_value(token.key, token.value);
+        let (decay, weighted) = scratch.split_at_mut_checked(key_dim).unwrap_or_default();
+        let decay = token.gate.factors(isa, at, decay);
+        carry_on(rows, decay);
+        let receptance = at.part(token.receptance, at.shape.query_heads, key_dim);
+        let bonus = At { token: 0, ..at }.part(self.bonus, heads, key_dim);
+        for ((weighted, &r), &u) in weighted.iter_mut().zip(receptance).zip(bonus) {
+            *weighted = r * u;
+        }
+        Step {
+            decay,
+            key,
+            first: key,
+            second: key,
+            value,
+            write: T::ONE,
+            bonus: dot::one(key, weighted),
+        }
+    }
+}
+
+/// S = diag(w) S + b (S^T a)^T + k v^T, o = S^T r: RWKV-7 in its general form.
+///
+/// RWKV-7 takes a = -kappa and b = kappa * eta, for a unit vector kappa (the removal key) and rates eta
+/// within (0, 1): what the state gives for kappa is taken away in part and v put beside it. Its factors
+/// are w = exp(-exp(-1/2) sigmoid(x)). Peng et al. 2025, arXiv 2503.14456. Any other a and b give the
+/// generalized delta rule.
+///
+/// States do not [`Merge`](crate::mixer::Merge): a step mixes the rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rwkv7;
+
+/// One token of [`Rwkv7`], or several.
+#[derive(Clone, Copy, Debug)]
+pub struct Rwkv7Token<'a, T> {
+    /// The query, `[token][head][key_dim]`.
+    pub receptance: &'a [T],
+    /// `[token][head][key_dim]`.
+    pub key: &'a [T],
+    /// `[token][head][value_dim]`.
+    pub value: &'a [T],
+    /// What the state keeps, a number a channel as a rule.
+    pub gate: Gate<'a, T>,
+    /// What the state is read with before the step, `[token][head][key_dim]`.
+    pub a: &'a [T],
+    /// Where what was read is added, `[token][head][key_dim]`.
+    pub b: &'a [T],
+}
+
+impl<T: Scalar> Rule<T> for Rwkv7 {}
+
+impl<T: Scalar> Head<T> for Rwkv7 {
+    type Token<'a> = Rwkv7Token<'a, T>;
+    const FORM: Form = FIRST | SECOND;
+    const ROWS: usize = 0;
+
+    fn scale(_: usize) -> T {
+        T::ONE
+    }
+
+    fn check(&self, _: Shape) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn check_tokens(
+        &self,
+        shape: Shape,
+        tokens: usize,
+        token: &Rwkv7Token<'_, T>,
+    ) -> Result<(), Error> {
+        let [_, key, value, _] = shape.lens();
+        check_len(key.saturating_mul(tokens), token.key.len())?;
+        check_len(key.saturating_mul(tokens), token.a.len())?;
+        check_len(key.saturating_mul(tokens), token.b.len())?;
+        check_len(value.saturating_mul(tokens), token.value.len())?;
+        token.gate.check(shape, tokens)
+    }
+
+    #[inline(always)]
+    fn queries<'a>(token: &'a Rwkv7Token<'_, T>) -> &'a [T] {
+        token.receptance
+    }
+
+    #[inline(always)]
+    fn value<'a>(token: &'a Rwkv7Token<'_, T>, at: At) -> &'a [T] {
+        at.part(token.value, at.shape.heads, at.shape.value_dim)
+    }
+
+    #[inline(always)]
+    fn step<'a, 't: 'a, S: Isa>(
+        &'a self,
+        isa: S,
+        at: At,
+        token: &'a Rwkv7Token<'t, T>,
+        _: &mut [T],
+        scratch: &'a mut [T],
+    ) -> Step<'a, T> {
+        let (key, value) = at.key_value(token.key, token.value);
+        let decay = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
+        let (first, _) = at.key_value(token.a, &[]);
+        let (second, _) = at.key_value(token.b, &[]);
+        Step {
+            decay: token.gate.factors(isa, at, decay),
+            key,
+            first,
+            second,
+            value,
+            write: T::ONE,
+            bonus: T::ZERO,
+        }
+    }
+}
