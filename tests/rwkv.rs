@@ -1,21 +1,24 @@
-//! Three small RWKV models, of versions four, five and seven, from fixed memory, against their oracle.
+//! The modules of `examples/rwkv` on three small models, of versions four, five and seven, from fixed
+//! memory, against their oracle.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod accuracy;
+#[path = "../examples/story/heap.rs"]
+mod heap;
 mod inputs;
 mod reference;
 
-#[path = "rwkv/file.rs"]
+#[path = "../examples/rwkv/file.rs"]
 mod file;
-#[path = "rwkv/five.rs"]
+#[path = "../examples/rwkv/five.rs"]
 mod five;
-#[path = "rwkv/four.rs"]
+#[path = "../examples/rwkv/four.rs"]
 mod four;
-#[path = "rwkv/model.rs"]
+#[path = "../examples/rwkv/model.rs"]
 mod model;
-#[path = "rwkv/parts.rs"]
+#[path = "../examples/rwkv/parts.rs"]
 mod parts;
-#[path = "rwkv/seven.rs"]
+#[path = "../examples/rwkv/seven.rs"]
 mod seven;
 
 use accuracy::bound32;
@@ -24,6 +27,9 @@ use inputs::executors;
 use model::Model;
 use reference::golden::shared;
 use suanzi::Cpu;
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
 
 /// Numbers that are enough for each of the models.
 const MEMORY: usize = 1 << 17;
@@ -38,6 +44,8 @@ struct Oracle {
     /// How far the project's own logits, made from other weights, lie from those of this file.
     upstream: f64,
     nats: f64,
+    /// The numbers that are kept from token to token.
+    kept: usize,
 }
 
 const ORACLES: [Oracle; 3] = [
@@ -45,16 +53,19 @@ const ORACLES: [Oracle; 3] = [
         name: "4v0-660K",
         upstream: 1.7e-3,
         nats: 94.047_061_973_137_63,
+        kept: 3072,
     },
     Oracle {
         name: "5v2-730K",
         upstream: 2.6e-3,
         nats: 53.925_533_178_124_965,
+        kept: 8448,
     },
     Oracle {
         name: "7v0-834K",
         upstream: 4e-7,
         nats: 143.786_729_775_983_84,
+        kept: 50688,
     },
 ];
 
@@ -80,9 +91,12 @@ fn surprise(logits: &[f32], byte: u8) -> f64 {
 
 fn run(file: &File, cpu: Cpu, bytes: &[u8], mut each: impl FnMut(usize, &[f32])) {
     let mut memory = vec![f32::NAN; MEMORY];
-    let mut model = Model::new(file, cpu, &mut memory);
+    let mut model = Model::new(file, cpu, &mut memory).unwrap();
     for (i, &byte) in bytes.iter().enumerate() {
-        each(i, model.step(byte));
+        let before = heap::allocations();
+        let logits = model.step(byte).unwrap();
+        assert_eq!(heap::allocations(), before, "a step allocates");
+        each(i, logits);
     }
 }
 
@@ -92,6 +106,7 @@ fn small_models_give_the_logits_of_their_oracle() {
         name,
         upstream,
         nats,
+        kept,
     } in ORACLES
     {
         let Some(folder) = shared("data/rwkv-tiny") else {
@@ -102,6 +117,11 @@ fn small_models_give_the_logits_of_their_oracle() {
         let doubles = read(format!("logits-fp16-{name}.f64"));
         let singles = read(format!("upstream-logits-{name}.f32"));
         let mut first: Option<Vec<u32>> = None;
+        let mut memory = vec![0.0; MEMORY];
+        let model = Model::new(&file, Cpu::default(), &mut memory).unwrap();
+        assert_eq!(model.kept(), kept, "{name}");
+        let refused = Model::new(&file, Cpu::default(), &mut memory[..kept]);
+        assert!(refused.is_err(), "{name} in too little memory");
         for cpu in executors() {
             let bound = bound32("logits of a small model");
             run(&file, cpu, START, |i, logits| {

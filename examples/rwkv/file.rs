@@ -1,7 +1,12 @@
 //! Reads the model files of rwkv.cpp: a header, then named arrays.
 
+use core::error::Error;
+
 use suanzi::nn::Matrix;
 use suanzi::storage::F16;
+
+/// What may fail for several reasons.
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// What every file starts with.
 const MAGIC: u32 = 0x6767_6d66;
@@ -69,25 +74,28 @@ impl File {
         })
     }
 
-    fn array(&self, name: &str) -> &Array {
+    fn array(&self, name: &str) -> Outcome<&Array> {
         let array = self.arrays.iter().find(|array| array.name == name);
-        array.unwrap_or_else(|| panic!("no {name} in the file"))
+        array.ok_or_else(|| format!("the file has no {name}").into())
     }
 
     /// Returns an array that is kept in `f32`.
-    pub(crate) fn numbers(&self, name: &str) -> &[f32] {
-        match &self.array(name).numbers {
-            Numbers::Single(x) => x,
-            Numbers::Half(_) => panic!("{name} is a matrix"),
+    pub(crate) fn numbers(&self, name: &str) -> Outcome<&[f32]> {
+        match &self.array(name)?.numbers {
+            Numbers::Single(x) => Ok(x),
+            Numbers::Half(_) => Err(format!("{name} is kept in 16 bits").into()),
         }
     }
 
     /// Returns an array that is kept in 16 bits, as a matrix.
-    pub(crate) fn matrix(&self, name: &str) -> Matrix<'_, F16> {
-        let array = self.array(name);
+    pub(crate) fn matrix(&self, name: &str) -> Outcome<Matrix<'_, F16>> {
+        let array = self.array(name)?;
         match &array.numbers {
-            Numbers::Half(x) => Matrix::new(x.len() / array.columns, array.columns, x).unwrap(),
-            Numbers::Single(_) => panic!("{name} is no matrix"),
+            Numbers::Half(x) => {
+                let rows = x.len().checked_div(array.columns).unwrap_or_default();
+                Ok(Matrix::new(rows, array.columns, x)?)
+            }
+            Numbers::Single(_) => Err(format!("{name} is not kept in 16 bits").into()),
         }
     }
 
