@@ -24,8 +24,8 @@
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
-//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation |
-//! | [`nn`] | matrix-vector products, RMSNorm and the gated unit that a real model needs around them |
+//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; RWKV-4 and Mamba |
+//! | [`nn`] | matrix-vector products, RMSNorm, LayerNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |
 //! | [`gpu`] | the executor on NVIDIA devices, and arrays in their memory |
@@ -113,6 +113,22 @@ pub fn compiled_once() -> Result<(), Error> {
         let mut state = mixer::OnlineSoftmax::<T, &mut [T]>::new(0, 0, &mut [])?;
         state.push(&[], &[])?;
         nn::GatedSilu::default().map_in_place(none, &[])?;
+        nn::LayerNorm::new(T::one())?.map_in_place(none, &[], &[])?;
+        let one = [T::one()];
+        let mut wkv = mixer::Rwkv4::new(&one, &one, [T::one(); 4])?;
+        let (key, value): (&[T], &[T]) = (&[], &[]);
+        wkv.prefill(mixer::Rwkv4Token { key, value }, none)?;
+        let other = wkv;
+        mixer::Merge::merge(&mut wkv, &other)?;
+        mixer::CausalConvolution::new(1, 1, &one, [])?.prefill(&[], none)?;
+        let tokens = mixer::ScanToken {
+            input: &[],
+            step: &[],
+            b: &[],
+            c: &[],
+            gate: None,
+        };
+        mixer::SelectiveScan::new(1, 1, &one, one)?.prefill(tokens, none)?;
         let norm = nn::RmsNorm::new(T::one())?;
         norm.map(&[], &[], none)?;
         norm.map_rows(none, &[])?;

@@ -7,7 +7,7 @@ mod reference;
 use accuracy::{Ulp, bound32, bound64, single_error, ulps};
 use reference::wide::Wide;
 use reference::{conformance, nn as definition};
-use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
+use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
 use suanzi::storage::{Bf16, F16, Stored};
 use suanzi::{Cpu, Error, Level, Parameter};
 
@@ -354,6 +354,127 @@ fn rms_norm_agrees_with_the_conformance_cases() {
             }
         }
     }
+}
+
+/// Checks one row of one number type, and the same row as a part of others.
+fn check_layer_norm<T: Ulp + suanzi::Scalar>(
+    bound: f64,
+    from: impl Fn(f64) -> T,
+    [x, gain, bias]: [&[f32]; 3],
+    context: &str,
+) {
+    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let own = |x: &[f32]| x.iter().map(|&x| from(x.into())).collect::<Vec<_>>();
+    let epsilon = f64::from(1e-5_f32);
+    let want = definition::layer_norm(&wide(x), &wide(gain), &wide(bias), epsilon);
+    let (x, gain, bias) = (own(x), own(gain), own(bias));
+    let n = x.len();
+    let unit = T::epsilon().value() / 2.0;
+    let mut first: Option<Vec<T>> = None;
+    for cpu in executors() {
+        let norm = LayerNorm::new(from(epsilon)).unwrap().on(cpu);
+        let mut y = vec![T::nan(); n];
+        norm.map(&x, &gain, &bias, &mut y).unwrap();
+        for (y, (want, size)) in y.iter().zip(&want) {
+            let error = ((y.value() - want.high) - want.low).abs() / (unit * size);
+            assert!(
+                error <= bound,
+                "{context} {cpu:?}: {y:?} for {:e}, {error} units",
+                want.high
+            );
+        }
+        let mut z = x.clone();
+        norm.map_in_place(&mut z, &gain, &bias).unwrap();
+        assert!(z == y, "{context} {cpu:?}: in place");
+        let mut rows = [&x[..], &x].concat();
+        norm.map_rows(&mut rows, &gain, &bias).unwrap();
+        assert!(rows == [&y[..], &y].concat(), "{context} {cpu:?}: rows");
+        // The same gains turned round in the second group.
+        let turned = |x: &[T]| x.iter().chain(x.iter().rev()).copied().collect::<Vec<_>>();
+        let mut groups = [&x[..], &x].concat();
+        let mut other = x.clone();
+        let (gains, biases) = (turned(&gain), turned(&bias));
+        norm.map_groups(&mut groups, n, &gains, &biases).unwrap();
+        norm.map_in_place(&mut other, &gains[n..], &biases[n..])
+            .unwrap();
+        assert!(groups == [y.clone(), other].concat(), "{context} {cpu:?}");
+        if !cpu.is_fused() {
+            let first = first.get_or_insert_with(|| y.clone());
+            assert!(*first == y, "{context} {cpu:?}: other bits");
+        }
+    }
+}
+
+#[test]
+fn layer_norm_holds_its_bound() {
+    for n in [1, 2, 3, 7, 8, 16, 17, 64, 67, 128, 129, 1000, 4096] {
+        for (size, offset) in [
+            (1.0, 0.0),
+            (1e-3, 0.0),
+            (1e4, 0.0),
+            (1.0, 100.0),
+            (0.0, 3.3),
+        ] {
+            let mut random = Random(n as u64);
+            let mut vector = |n| random.singles(n);
+            let (x, gain, bias) = (vector(n), vector(n), vector(n));
+            let x: Vec<f32> = x.iter().map(|x| x * size + offset).collect();
+            let context = format!("{n} elements of {size} about {offset}");
+            let row = [&x[..], &gain, &bias];
+            let (single, double) = (bound32("layer_norm"), bound64("layer_norm"));
+            check_layer_norm(single, |x| x as f32, row, &context);
+            check_layer_norm(double, |x| x, row, &context);
+        }
+    }
+}
+
+#[test]
+fn layer_norm_has_its_edges() {
+    for cpu in executors() {
+        let norm = LayerNorm::new(1e-5_f32).unwrap().on(cpu);
+        norm.map_in_place(&mut [], &[], &[]).unwrap();
+        norm.map_rows(&mut [], &[], &[]).unwrap();
+        norm.map_groups(&mut [], 0, &[], &[]).unwrap();
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+            for n in [1, 16, 40, 300] {
+                let mut x = vec![1.0; n];
+                x[n / 2] = bad;
+                // A row of one number is its own mean, whatever its size.
+                if n == 1 && bad == 1e30 {
+                    continue;
+                }
+                norm.map_in_place(&mut x, &vec![1.0; n], &vec![0.0; n])
+                    .unwrap();
+                assert!(
+                    x.iter().all(|x| x.to_bits() == f32::NAN.to_bits()),
+                    "{bad} {n} {cpu:?}"
+                );
+            }
+        }
+        let mut zeros = [0.0; 20];
+        norm.map_in_place(&mut zeros, &[1.0; 20], &[0.5; 20])
+            .unwrap();
+        assert_eq!(zeros, [0.5; 20]);
+    }
+    for epsilon in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let error = LayerNorm::new(epsilon).err();
+        assert_eq!(error, Some(Error::Domain(Parameter::Epsilon)));
+    }
+    let norm = LayerNorm::new(1e-5_f32).unwrap();
+    let (mut x, three) = ([1.0; 4], [1.0; 3]);
+    let four = x;
+    let length = |expected, found| Err(Error::Length { expected, found });
+    let multiple = |of, found| Err(Error::Multiple { of, found });
+    assert_eq!(norm.map_in_place(&mut x, &three, &four), length(4, 3));
+    assert_eq!(norm.map_in_place(&mut x, &four, &three), length(4, 3));
+    assert_eq!(norm.map(&four, &four, &four, &mut [0.0; 3]), length(4, 3));
+    assert_eq!(norm.map_rows(&mut x, &three, &three), multiple(3, 4));
+    assert_eq!(norm.map_rows(&mut x, &three, &four), length(3, 4));
+    assert_eq!(norm.map_rows(&mut x, &[], &[]), multiple(0, 4));
+    assert_eq!(norm.map_groups(&mut x, 3, &four, &four), multiple(3, 4));
+    assert_eq!(norm.map_groups(&mut x, 0, &four, &four), multiple(0, 4));
+    assert_eq!(norm.map_groups(&mut x, 2, &three, &four), length(4, 3));
+    assert_eq!(x, four);
 }
 
 fn check_silu<T: Ulp + suanzi::Scalar>(bound: f64, from: impl Fn(f64) -> T, least: f64) {

@@ -176,6 +176,26 @@ pub(crate) fn exp_lanes<V: Lanes>(isa: V::Isa, x: V) -> V {
     V::select(x.eq(x), y, V::splat(isa, V::Element::NAN))
 }
 
+/// Returns exp(x) as a factor that a state decays by: exactly zero where it would lie below the normal
+/// numbers, infinity from 2^(BIAS + 1/2) on. NaN gives NaN.
+///
+/// Error: below 0.9 ULP. The scale 2^k is one factor, whose exponent runs into those of zero and
+/// infinity, so that no range is left to choose.
+#[inline(always)]
+pub(crate) fn factor_lanes<V: Lanes>(isa: V::Isa, x: V) -> V {
+    let ln2 = V::Element::LN2_HI + V::Element::LN2_LO;
+    let d = V::splat(isa, -V::Element::BIAS * ln2).max(x);
+    let d = V::splat(isa, (V::Element::BIAS + V::Element::ONE) * ln2).min(d);
+    let magic = V::splat(isa, V::Element::MAGIC + V::Element::BIAS);
+    let order = d.mul_add(V::splat(isa, V::Element::LOG2_E), magic);
+    let k = order - magic;
+    let r = k.exact_mul_add(V::splat(isa, -V::Element::LN2_HI), d);
+    let r = k.exact_mul_add(V::splat(isa, -V::Element::LN2_LO), r);
+    let r2 = r * r;
+    let rest = r2.mul_add(pairs(isa, V::Element::EXP, r, r2), r);
+    (rest + V::splat(isa, V::Element::ONE)) * order.exponent_from_magic()
+}
+
 /// The exponential in parts: (high + low) * first * second, right to a few bits beyond the precision.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<V> {

@@ -8,6 +8,11 @@
 //! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
 //! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
 //!
+//! Beside it stand recurrences whose state does not grow, a few numbers a channel: [`Rwkv4`], the
+//! online softmax with decay, and [`SelectiveScan`] with the [`CausalConvolution`] before it, the two
+//! parts of Mamba. They step, take many tokens at once with the same bits, and show their state to be
+//! copied.
+//!
 //! # The portable order of attention
 //!
 //! The default executor gives the same bits at every vector width and for every memory:
@@ -36,7 +41,9 @@
 
 mod attention;
 mod cache;
+mod convolution;
 mod kernel;
+mod mamba;
 mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
@@ -45,10 +52,13 @@ mod quantized;
 mod recompute;
 mod recurrence;
 mod ring;
+mod rwkv4;
 mod state;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use convolution::{CausalConvolution, convolution_len};
+pub use mamba::{ScanToken, SelectiveScan, scan_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
@@ -61,6 +71,7 @@ pub use recurrence::{
     retention_decay,
 };
 pub use ring::Ring;
+pub use rwkv4::{Rwkv4, Rwkv4Token, rwkv4_len};
 
 use crate::Error;
 

@@ -65,30 +65,45 @@ fn gate<S: Isa, T: Scalar>(isa: S, a: &mut [T], b: &[T]) {
 /// [`gate`] for a multiple of the vector's length.
 #[inline(always)]
 fn gate_vectors<V: Lanes>(isa: V::Isa, a: &mut [V::Element], b: &[V::Element]) {
-    let exp = ScaledExp::<V>::new(isa, V::Element::ZERO);
+    let silu = Silu::new(isa);
     let nan = V::splat(isa, V::Element::NAN);
     for (a, b) in a.chunks_exact_mut(V::LANES).zip(b.chunks_exact(V::LANES)) {
-        let y = silu(isa, &exp, V::load(isa, a)) * V::load(isa, b);
+        let y = silu.of(isa, V::load(isa, a)) * V::load(isa, b);
         V::select(y.eq(y), y, nan).store(a);
     }
 }
 
-/// Returns a / (1 + exp(-a)).
-///
-/// With t = exp(-|a|), that is a / (1 + t) from zero on and a t / (1 + t) below, where t stays in
-/// its scaled form, with a factor of 2^SHIFT, until after the division. Where t is held at its
-/// floor, so is a, and the result rounds to zero.
-#[inline(always)]
-fn silu<V: Lanes>(isa: V::Isa, exp: &ScaledExp<V>, a: V) -> V {
-    let zero = V::splat(isa, V::Element::ZERO);
-    let one = V::splat(isa, V::Element::ONE);
-    let unscale = one / exp.of(isa, zero);
-    let floor = V::splat(
-        isa,
-        -(V::Element::FLOOR * (V::Element::LN2_HI + V::Element::LN2_LO)),
-    );
-    let t = exp.of(isa, -a.abs());
-    let negative = a.lt(zero);
-    let quotient = V::select(negative, floor.max(a) * t, a) / (t * unscale + one);
-    quotient * V::select(negative, unscale, one)
+/// a / (1 + exp(-a)).
+#[derive(Clone, Copy)]
+pub(crate) struct Silu<V: Lanes> {
+    exp: ScaledExp<V>,
+}
+
+impl<V: Lanes> Silu<V> {
+    #[inline(always)]
+    pub(crate) fn new(isa: V::Isa) -> Self {
+        Self {
+            exp: ScaledExp::new(isa, V::Element::ZERO),
+        }
+    }
+
+    /// Returns silu(a).
+    ///
+    /// With t = exp(-|a|), that is a / (1 + t) from zero on and a t / (1 + t) below, where t stays in
+    /// its scaled form, with a factor of 2^SHIFT, until after the division. Where t is held at its
+    /// floor, so is a, and the result rounds to zero.
+    #[inline(always)]
+    pub(crate) fn of(&self, isa: V::Isa, a: V) -> V {
+        let zero = V::splat(isa, V::Element::ZERO);
+        let one = V::splat(isa, V::Element::ONE);
+        let unscale = one / self.exp.of(isa, zero);
+        let floor = V::splat(
+            isa,
+            -(V::Element::FLOOR * (V::Element::LN2_HI + V::Element::LN2_LO)),
+        );
+        let t = self.exp.of(isa, -a.abs());
+        let negative = a.lt(zero);
+        let quotient = V::select(negative, floor.max(a) * t, a) / (t * unscale + one);
+        quotient * V::select(negative, unscale, one)
+    }
 }

@@ -1,7 +1,8 @@
-//! What a real model needs around its mixers: matrix-vector products, RMSNorm, gated activations.
+//! What a real model needs around its mixers: matrix-vector products, RMSNorm, LayerNorm, gated
+//! activations.
 //!
 //! [`Matrix`] multiplies a vector by weights kept in `f32`, `f64`, f16, bf16 or int8 with a scale a
-//! row; [`RmsNorm`] normalizes rows; [`GatedSilu`] is the activation of a SwiGLU feed-forward block.
+//! row; [`RmsNorm`] and [`LayerNorm`] normalize rows, the latter groups as well; [`GatedSilu`] is the activation of a SwiGLU feed-forward block.
 //! Nothing more: no graph, no batches of matrices, no training.
 //!
 //! ```
@@ -21,9 +22,12 @@
 //! ```
 
 mod gate;
+mod layer_norm;
 mod matrix;
 mod norm;
 
 pub use gate::GatedSilu;
+pub(crate) use gate::Silu;
+pub use layer_norm::LayerNorm;
 pub use matrix::Matrix;
 pub use norm::RmsNorm;

@@ -249,7 +249,10 @@ fn parts<V: Lanes, X, const N: usize>(
 /// Vectors add until one is left of each sum; then two sums interleave, so that the lower and the
 /// upper half of both add at once, and so on until the lanes or the pairs are used up.
 #[inline(always)]
-fn join<V: Lanes>(isa: V::Isa, sums: &mut [[V::Element; LANES]; DOTS]) -> [V::Element; DOTS] {
+pub(crate) fn join<V: Lanes>(
+    isa: V::Isa,
+    sums: &mut [[V::Element; LANES]; DOTS],
+) -> [V::Element; DOTS] {
     let mut half = LANES / 2;
     while half >= V::LANES {
         for sum in &mut *sums {

@@ -277,6 +277,27 @@ pub(crate) const TABLE: &[Row] = &[
         note: "up to 4096 keys in one state",
     },
     Row {
+        operation: "rwkv4",
+        f32_bound: 8.0,
+        f64_bound: 8.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |v|",
+        note: "keys of any size, up to 128 tokens, 3.9 seen; eight times that up to 4096",
+    },
+    Row {
+        operation: "causal convolution",
+        f32_bound: 1.0,
+        f64_bound: 1.0,
+        unit: "units of rounding of |bias| + sum |w x|",
+        note: "plus one for every weight, and five with silu",
+    },
+    Row {
+        operation: "selective scan",
+        f32_bound: 8.0,
+        f64_bound: 8.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of the sum of the sizes of all terms",
+        note: "each counted 1 + its age in steps + |its exponent| times; outputs and states, up to 40 numbers a channel; 5.5 seen",
+    },
+    Row {
         operation: "rope frequencies",
         f32_bound: 0.51,
         f64_bound: 8192.0,
@@ -373,6 +394,13 @@ pub(crate) const TABLE: &[Row] = &[
         f64_bound: 3.5,
         unit: "ULP",
         note: "squares neither overflow nor vanish beside epsilon",
+    },
+    Row {
+        operation: "layer_norm",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of |g| max |x| / sqrt(variance + epsilon) + |b|",
+        note: "squares that do not overflow; groups alike",
     },
     Row {
         operation: "gated_silu",

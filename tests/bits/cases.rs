@@ -139,6 +139,8 @@ macro_rules! operations {
             matrix double SIDES;
             rms_norm single SHORT;
             rms_norm double SHORT;
+            layer_norm single SHORT;
+            layer_norm double SHORT;
             gated_silu single SHORT;
             gated_silu double SHORT;
             attention single TOKENS;
@@ -150,6 +152,12 @@ macro_rules! operations {
             recompute double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
+            rwkv4 single SIDES;
+            rwkv4 double SIDES;
+            causal_convolution single SIDES;
+            causal_convolution double SIDES;
+            selective_scan single SIDES;
+            selective_scan double SIDES;
             linear_attention single TOKENS;
             linear_attention double TOKENS;
             delta_rule single TOKENS;
@@ -226,14 +234,16 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, CausalMixer, DeltaRule, DeltaToken, FeatureMap, Frame, Gate,
-                Layers, Layout, LinearAttention, LinearToken, Merge, Mesa, MesaToken, Normalizer,
-                OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token,
-                Ssd, SsdToken, Visible, cache_len, merge_outputs, recompute_cost, retention_decay,
+                Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
+                FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge, Mesa,
+                MesaToken, Normalizer, OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4,
+                Rwkv4Token, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Ssd,
+                SsdToken, Visible, cache_len, convolution_len, merge_outputs, recompute_cost,
+                retention_decay, rwkv4_len, scan_len,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};
-            use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
+            use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,
                 FrequencyFactors, HeadLayout, Linear, Ntk, NtkRule, Pairing, PerAxis, Placement,

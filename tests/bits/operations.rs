@@ -558,6 +558,25 @@ pub(crate) fn rms_norm(o: &mut Operands<T>) -> Result<(), Error> {
     norm.map_rows(state, gain)
 }
 
+pub(crate) fn layer_norm(o: &mut Operands<T>) -> Result<(), Error> {
+    let norm = LayerNorm::new(o.t)?.on(o.cpu);
+    let (x, gain, bias) = (first(o.x, o.n), first(o.y, o.n), first(o.raw, o.n));
+    let (out, rest) = o.out.split_at_mut_checked(o.n).unwrap_or_default();
+    norm.map(x, gain, x, out)?;
+    let rest = first_mut(rest, o.n);
+    copy(o.x, rest);
+    norm.map_in_place(rest, gain, bias)?;
+    let (rows, groups) = o
+        .state
+        .split_at_mut_checked(o.n.wrapping_mul(3))
+        .unwrap_or_default();
+    copy(o.x, rows);
+    norm.map_rows(rows, gain, x)?;
+    let (len, groups) = (o.n / 2, first_mut(groups, o.n / 2 * 2));
+    copy(o.x, groups);
+    norm.map_groups(groups, len, first(o.y, groups.len()), first(o.x, groups.len()))
+}
+
 pub(crate) fn gated_silu(o: &mut Operands<T>) -> Result<(), Error> {
     let out = first_mut(o.out, o.n);
     copy(o.raw, out);
@@ -624,6 +643,104 @@ pub(crate) fn online_softmax(o: &mut Operands<T>) -> Result<(), Error> {
     earlier.finish(out)?;
     earlier.log_sum_exp(first_mut(lse, heads))?;
     later.reset();
+    Ok(())
+}
+
+/// n channels: tokens at once and one by one, of two stretches that join, then of every number.
+pub(crate) fn rwkv4(o: &mut Operands<T>) -> Result<(), Error> {
+    let (decay, bonus) = (first(o.y, o.n), first(o.x, o.n));
+    let (one, two) = o
+        .state
+        .split_at_mut_checked(rwkv4_len(o.n))
+        .unwrap_or_default();
+    let mut earlier = Rwkv4::new(decay, bonus, one)?.on(o.cpu);
+    let mut later = Rwkv4::new(decay, bonus, first_mut(two, rwkv4_len(o.n)))?.on(o.cpu);
+    let len = o.n.wrapping_mul(5);
+    let (out, rest) = o.out.split_at_mut_checked(len).unwrap_or_default();
+    let tokens = Rwkv4Token {
+        key: first(o.x, len),
+        value: first(o.y, len),
+    };
+    earlier.prefill(tokens, out)?;
+    let tokens = Rwkv4Token {
+        key: first(o.y, len),
+        value: first(o.x, len),
+    };
+    later.prefill(tokens, out)?;
+    earlier.merge(&later)?;
+    later.set_steps(earlier.steps());
+    later.merge(&earlier)?;
+    let (out, rest) = rest.split_at_mut_checked(o.n).unwrap_or_default();
+    let token = Rwkv4Token {
+        key: first(o.x, o.n),
+        value: first(o.raw, o.n),
+    };
+    earlier.step(token, out)?;
+    let token = Rwkv4Token {
+        key: first(o.raw, o.n),
+        value: first(o.y, o.n),
+    };
+    later.step(token, first_mut(rest, o.n))?;
+    later.reset();
+    copy(earlier.state(), later.state_mut());
+    later.step(token, out)
+}
+
+/// n channels of four weights.
+pub(crate) fn causal_convolution(o: &mut Operands<T>) -> Result<(), Error> {
+    let (len, all) = (convolution_len(o.n, 4), o.n.wrapping_mul(6));
+    let (one, two) = o.state.split_at_mut_checked(len).unwrap_or_default();
+    let weights = first(o.y, o.n.wrapping_mul(4));
+    let mut plain = CausalConvolution::new(o.n, 4, weights, one)?.on(o.cpu);
+    let mut active = CausalConvolution::new(o.n, 4, weights, first_mut(two, len))?
+        .with_bias(first(o.x, o.n))?
+        .with_silu()
+        .on(o.cpu);
+    let (out, rest) = o.out.split_at_mut_checked(all).unwrap_or_default();
+    plain.prefill(first(o.x, all), out)?;
+    plain.step(first(o.raw, o.n), first_mut(rest, o.n))?;
+    active.prefill(first(o.x, all), out)?;
+    plain.reset();
+    copy(active.state(), plain.state_mut());
+    plain.step(first(o.x, o.n), first_mut(out, o.n))
+}
+
+/// n channels of nineteen numbers: sixteen lanes, and what is left over.
+pub(crate) fn selective_scan(o: &mut Operands<T>) -> Result<(), Error> {
+    let states = 19;
+    let (len, all, few) = (scan_len(o.n, states), o.n.wrapping_mul(3), states * 3);
+    let (one, two) = o.state.split_at_mut_checked(len).unwrap_or_default();
+    let a = first(o.y, len);
+    let mut plain = SelectiveScan::new(o.n, states, a, one)?.on(o.cpu);
+    let mut whole = SelectiveScan::new(o.n, states, a, first_mut(two, len))?
+        .with_skip(first(o.x, o.n))?
+        .with_softplus(first(o.y, o.n))?
+        .on(o.cpu);
+    let tokens = ScanToken {
+        input: first(o.x, all),
+        step: first(o.y, all),
+        b: first(o.y, few),
+        c: first(o.x, few),
+        gate: None,
+    };
+    let (out, rest) = o.out.split_at_mut_checked(all).unwrap_or_default();
+    plain.prefill(tokens, out)?;
+    let tokens = ScanToken {
+        gate: Some(first(o.x, all)),
+        ..tokens
+    };
+    whole.prefill(tokens, first_mut(rest, all))?;
+    let token = ScanToken {
+        input: first(o.raw, o.n),
+        step: first(o.raw, o.n),
+        b: first(o.y, states),
+        c: first(o.x, states),
+        gate: Some(first(o.raw, o.n)),
+    };
+    plain.step(token, first_mut(out, o.n))?;
+    whole.step(token, first_mut(rest, o.n))?;
+    whole.reset();
+    copy(plain.state(), whole.state_mut());
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The definitions, written naively and shared with nothing in the crate.
 #![allow(dead_code, reason = "each test binary uses its own references")]
 
+pub(crate) mod channels;
 pub(crate) mod conformance;
 pub(crate) mod golden;
 pub(crate) mod math;

@@ -34,6 +34,29 @@ pub(crate) fn rms_norm(x: &[f64], gain: &[f64], epsilon: f64) -> Vec<f64> {
     x.iter().zip(gain).map(|(x, g)| x * g / root).collect()
 }
 
+/// Returns (x - m) g / sqrt(mean((x - m)^2) + epsilon) + b, and the size that its errors count in:
+/// |g| max |x| / sqrt(...) + |b|.
+pub(crate) fn layer_norm(x: &[f64], gain: &[f64], bias: &[f64], epsilon: f64) -> Vec<(Wide, f64)> {
+    let count = Wide::from(x.len() as f64);
+    let sum = |terms: &mut dyn Iterator<Item = Wide>| terms.fold(Wide::from(0.0), |a, b| a + b);
+    let mean = sum(&mut x.iter().map(|&x| x.into())).over(count);
+    let centered: Vec<Wide> = x.iter().map(|&x| Wide::from(x) - mean).collect();
+    let variance = sum(&mut centered.iter().map(|&x| x * x)).over(count) + epsilon.into();
+    // One Newton step from the rounded root.
+    let root = Wide::from(variance.high.sqrt());
+    let root = (root + variance.over(root)) * 0.5.into();
+    let greatest = x.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    let normal = centered.iter().map(|x| x.over(root));
+    let affine = gain.iter().zip(bias);
+    normal
+        .zip(affine)
+        .map(|(x, (&g, &b))| {
+            let size = (g * greatest / root.high).abs() + b.abs();
+            (x * g.into() + b.into(), size)
+        })
+        .collect()
+}
+
 /// Returns silu(a) b, with a / (1 + exp(-a)) for silu(a).
 pub(crate) fn gated_silu(a: f64, b: f64) -> Wide {
     let one = Wide::from(1.0);
