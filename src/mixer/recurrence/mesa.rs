@@ -192,25 +192,17 @@ impl<'a, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Mesa<'a, T, S> {
         check_len(count.saturating_mul(self.shape.heads), tokens.beta.len())?;
         tokens.gate.check_per_head(self.shape, count)?;
         check_len(count.saturating_mul(value), out.len())?;
-        self.run(count, &tokens, out);
-        Ok(())
-    }
-
-    /// Takes the steps of every head.
-    #[inline(never)]
-    fn run(&mut self, count: usize, tokens: &MesaToken<'_, T>, out: &mut [T]) {
-        let len = self.matrices_len();
-        let (matrices, scratch) = self
-            .storage
-            .as_mut()
-            .split_at_mut_checked(len)
-            .unwrap_or_default();
         let solver = Solver {
             shape: self.shape,
             iterations: self.iterations,
             tolerance: self.tolerance,
+            cpu: self.cpu,
         };
-        dispatch!(self.cpu, isa => solver.heads(isa, count, (tokens, self.ridge), matrices, scratch, out));
+        let len = self.matrices_len();
+        let state = self.storage.as_mut().split_at_mut_checked(len);
+        let state = state.unwrap_or_default();
+        solver.steps(count, (&tokens, self.ridge), state, out);
+        Ok(())
     }
 }
 
@@ -237,9 +229,22 @@ struct Solver<T> {
     shape: Shape,
     iterations: usize,
     tolerance: T,
+    cpu: Cpu,
 }
 
 impl<T: Scalar> Solver<T> {
+    /// Takes the steps of every head.
+    #[inline(never)]
+    fn steps(
+        self,
+        count: usize,
+        tokens: (&MesaToken<'_, T>, &[T]),
+        state: (&mut [T], &mut [T]),
+        out: &mut [T],
+    ) {
+        dispatch!(self.cpu, isa => self.heads(isa, count, tokens, state, out));
+    }
+
     /// Takes all steps of one head after the other.
     #[inline(always)]
     fn heads<S: Isa>(
@@ -247,8 +252,7 @@ impl<T: Scalar> Solver<T> {
         isa: S,
         count: usize,
         (tokens, ridge): (&MesaToken<'_, T>, &[T]),
-        matrices: &mut [T],
-        scratch: &mut [T],
+        (matrices, scratch): (&mut [T], &mut [T]),
         out: &mut [T],
     ) {
         let Shape {
