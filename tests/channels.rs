@@ -539,15 +539,16 @@ impl<T: Number> Parts<T> {
 
     /// The tokens from one to another.
     fn some(&self, s: &definition::Scan, from: usize, to: usize) -> ScanToken<'_, T> {
+        fn cut<T>(x: &[T], width: usize, from: usize, to: usize) -> &[T] {
+            &x[from * width..to * width]
+        }
         let all = self.tokens();
-        let wide = |x| &<[T]>::get(x, from * s.channels..to * s.channels).unwrap()[..];
-        let small = |x| &<[T]>::get(x, from * s.states..to * s.states).unwrap()[..];
         ScanToken {
-            input: wide(all.input),
-            step: wide(all.step),
-            b: small(all.b),
-            c: small(all.c),
-            gate: all.gate.map(wide),
+            input: cut(all.input, s.channels, from, to),
+            step: cut(all.step, s.channels, from, to),
+            b: cut(all.b, s.states, from, to),
+            c: cut(all.c, s.states, from, to),
+            gate: all.gate.map(|gate| cut(gate, s.channels, from, to)),
         }
     }
 

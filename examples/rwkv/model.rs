@@ -12,9 +12,9 @@ use super::seven::Seven;
 
 /// The time mixing of one layer.
 enum Time<'a> {
-    Four(Four<'a>),
-    Five(Five<'a>),
-    Seven(Seven<'a>),
+    Four(Box<Four<'a>>),
+    Five(Box<Five<'a>>),
+    Seven(Box<Seven<'a>>),
 }
 
 /// A model between two tokens: its weights, and all that it remembers.
@@ -38,11 +38,11 @@ impl<'a> Model<'a> {
         let mut layers = Vec::new();
         for layer in 0..file.layers {
             let time = if file.has("blocks.0.att.x_rwkvag") {
-                Time::Seven(Seven::new(file, layer, cpu, &mut memory)?)
+                Time::Seven(Box::new(Seven::new(file, layer, cpu, &mut memory)?))
             } else if file.has("blocks.0.att.time_faaaa") {
-                Time::Five(Five::new(file, layer, cpu, &mut memory)?)
+                Time::Five(Box::new(Five::new(file, layer, cpu, &mut memory)?))
             } else {
-                Time::Four(Four::new(file, layer, cpu, &mut memory)?)
+                Time::Four(Box::new(Four::new(file, layer, cpu, &mut memory)?))
             };
             layers.push((time, Channels::new(file, layer, cpu, &mut memory)?));
         }

@@ -35,12 +35,17 @@ fn scan_lanes<V: Lanes>(
     out: &mut [V::Element],
 ) {
     let (channels, states) = (p.channels, p.states.max(1));
-    let tile = LANES.saturating_mul(states);
+    let (mut state_left, mut a_left) = (state, p.a);
     let mut first = 0;
-    for (state, a) in state.chunks_mut(tile).zip(p.a.chunks(tile)) {
+    while first < channels {
         let width = LANES.min(channels.saturating_sub(first));
+        let len = width.saturating_mul(states);
+        let (Some(state), Some(a)) = (cut_mut(&mut state_left, len), cut(&mut a_left, len)) else {
+            return;
+        };
         let (mut at, mut spoiled) = (first, false);
-        for (b, c) in x.b.chunks_exact(states).zip(x.c.chunks_exact(states)) {
+        let (mut b_left, mut c_left) = (x.b, x.c);
+        while let (Some(b), Some(c)) = (cut(&mut b_left, states), cut(&mut c_left, states)) {
             let u = sixteen(x.input, at, width);
             let d = steps::<V>(isa, p, sixteen(x.step, at, width), first, width);
             let du = lanewise::<V>(
@@ -53,19 +58,15 @@ fn scan_lanes<V: Lanes>(
             );
             let mut y = [V::Element::ZERO; LANES];
             let numbers = d.chunks_exact(DOTS).zip(du.chunks_exact(DOTS));
-            // Rows are cut off one by one: chunks of an unknown length would be counted by a division.
             let (mut rows, mut a_rows) = (&mut *state, a);
             for ((d, du), y) in numbers.zip(y.chunks_exact_mut(DOTS)) {
                 let mut sums = [[V::Element::ZERO; LANES]; DOTS];
                 for ((&d, &du), sums) in d.iter().zip(du).zip(&mut sums) {
-                    let (Some((h, next)), Some((a, a_next))) = (
-                        mem::take(&mut rows).split_at_mut_checked(states),
-                        a_rows.split_at_checked(states),
-                    ) else {
+                    let (Some(h), Some(a)) = (cut_mut(&mut rows, states), cut(&mut a_rows, states))
+                    else {
                         break;
                     };
                     decay_and_add::<V>(isa, [d, du], h, [a, b, c], sums);
-                    (rows, a_rows) = (next, a_next);
                 }
                 for (y, sum) in y.iter_mut().zip(join::<V>(isa, &mut sums)) {
                     *y = sum;
@@ -122,6 +123,23 @@ fn scan_lanes<V: Lanes>(
         }
         first += LANES;
     }
+}
+
+/// Cuts `len` elements off the front, if there are as many. Chunks of an unknown length would be counted
+/// by a division.
+#[inline(always)]
+fn cut<'a, T>(x: &mut &'a [T], len: usize) -> Option<&'a [T]> {
+    let (front, rest) = x.split_at_checked(len)?;
+    *x = rest;
+    Some(front)
+}
+
+/// [`cut`] for what is written.
+#[inline(always)]
+fn cut_mut<'a, T>(x: &mut &'a mut [T], len: usize) -> Option<&'a mut [T]> {
+    let (front, rest) = mem::take(x).split_at_mut_checked(len)?;
+    *x = rest;
+    Some(front)
 }
 
 /// Returns `len` elements from `at` on, at most sixteen, and zeros behind them.
@@ -246,14 +264,13 @@ fn lanes<V: Lanes>(
         #[inline(always)]
         |x| V::splat(isa, x),
     );
-    let [a, b, c] = parts.map(
-        #[inline(always)]
-        |x| x.chunks_exact(V::LANES),
-    );
+    let [a, b, c] = parts;
+    let (a, b) = (a.chunks_exact(V::LANES), b.chunks_exact(V::LANES));
+    let read = a.zip(b).zip(c.chunks_exact(V::LANES));
     let written = h
         .chunks_exact_mut(V::LANES)
         .zip(sums.chunks_exact_mut(V::LANES));
-    for ((h, sum), ((a, b), c)) in written.zip(a.zip(b).zip(c)) {
+    for ((h, sum), ((a, b), c)) in written.zip(read) {
         let factor = factor_lanes(isa, d * V::load(isa, a));
         let new = V::load(isa, h).mul_add(factor, du * V::load(isa, b));
         new.store(h);

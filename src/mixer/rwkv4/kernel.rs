@@ -1,5 +1,7 @@
 //! Sums of decaying weights, and how two of them join.
 
+use core::mem;
+
 use super::{ARRAYS, Rwkv4Token};
 use crate::Cpu;
 use crate::cpu::dispatch;
@@ -42,9 +44,14 @@ fn run_lanes<V: Lanes>(
     let [decay, bonus] = parameters;
     let channels = decay.len().max(1);
     let whole = channels - channels % V::LANES;
-    let keys = tokens.key.chunks_exact(channels);
-    let values = tokens.value.chunks_exact(channels);
-    for ((key, value), out) in keys.zip(values).zip(out.chunks_exact_mut(channels)) {
+    // Tokens are cut off one by one: chunks of an unknown length would be counted by a division.
+    let (mut keys, mut values, mut outs) = (tokens.key, tokens.value, out);
+    while let (Some((key, next_keys)), Some((value, next_values)), Some((out, next_outs))) = (
+        keys.split_at_checked(channels),
+        values.split_at_checked(channels),
+        mem::take(&mut outs).split_at_mut_checked(channels),
+    ) {
+        (keys, values, outs) = (next_keys, next_values, next_outs);
         let [read, read_rest] = cut([key, value, decay, bonus], whole);
         let [written, written_rest] = cut_mut(arrays(state, channels), whole);
         let (out, out_rest) = out.split_at_mut_checked(whole).unwrap_or_default();
@@ -85,10 +92,9 @@ fn step<V: Lanes>(
     let zero = V::splat(isa, V::Element::ZERO);
     let one = V::splat(isa, V::Element::ONE);
     let nan = V::splat(isa, V::Element::NAN);
-    let [k, v, w, u] = read.map(
-        #[inline(always)]
-        |x| x.chunks_exact(V::LANES),
-    );
+    let [k, v, w, u] = read;
+    let (k, v) = (k.chunks_exact(V::LANES), v.chunks_exact(V::LANES));
+    let (w, u) = (w.chunks_exact(V::LANES), u.chunks_exact(V::LANES));
     let read = k.zip(v).zip(w.zip(u));
     let written = vectors::<V>(state).zip(out.chunks_exact_mut(V::LANES));
     for ((state, out), ((k, v), (w, u))) in written.zip(read) {
@@ -116,10 +122,9 @@ fn step<V: Lanes>(
 fn vectors<V: Lanes>(
     state: [&mut [V::Element]; ARRAYS],
 ) -> impl Iterator<Item = [&mut [V::Element]; ARRAYS]> {
-    let [a, b, m, r] = state.map(
-        #[inline(always)]
-        |x| x.chunks_exact_mut(V::LANES),
-    );
+    let [a, b, m, r] = state;
+    let (a, b) = (a.chunks_exact_mut(V::LANES), b.chunks_exact_mut(V::LANES));
+    let (m, r) = (m.chunks_exact_mut(V::LANES), r.chunks_exact_mut(V::LANES));
     a.zip(b).zip(m.zip(r)).map(
         #[inline(always)]
         |((a, b), (m, r))| [a, b, m, r],
@@ -219,12 +224,11 @@ fn join_lanes<V: Lanes>(
 ) {
     let channels = decay.len();
     let whole = channels - channels % V::LANES;
-    let mut rows = later.chunks_exact(channels.max(1));
-    let later = [(); ARRAYS].map(
-        #[inline(always)]
-        |()| rows.next().unwrap_or_default(),
-    );
-    let [later, later_rest] = cut(later, whole);
+    let (mut parts, mut rest) = ([&[][..]; ARRAYS], later);
+    for part in &mut parts {
+        (*part, rest) = rest.split_at_checked(channels).unwrap_or_default();
+    }
+    let [later, later_rest] = cut(parts, whole);
     let [state, state_rest] = cut_mut(arrays(state, channels), whole);
     let (decay, decay_rest) = decay.split_at_checked(whole).unwrap_or_default();
     join_vectors::<V>(isa, decay, state, later, steps);
@@ -242,10 +246,9 @@ fn join_vectors<V: Lanes>(
     steps: V::Element,
 ) {
     let zero = V::splat(isa, V::Element::ZERO);
-    let [a, b, m, r] = later.map(
-        #[inline(always)]
-        |x| x.chunks_exact(V::LANES),
-    );
+    let [a, b, m, r] = later;
+    let (a, b) = (a.chunks_exact(V::LANES), b.chunks_exact(V::LANES));
+    let (m, r) = (m.chunks_exact(V::LANES), r.chunks_exact(V::LANES));
     let later = a.zip(b).zip(m.zip(r));
     let decay = decay.chunks_exact(V::LANES);
     for ((state, w), ((a, b), (m, r))) in vectors::<V>(state).zip(decay).zip(later) {
