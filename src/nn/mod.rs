@@ -26,4 +26,5 @@ mod norm;
 
 pub use gate::GatedSilu;
 pub use matrix::Matrix;
+pub(crate) use matrix::add_transposed;
 pub use norm::RmsNorm;
