@@ -771,7 +771,7 @@ pub(crate) fn lora(o: &mut Operands<T>) -> Result<(), Error> {
 
 /// The relatives of [`lora`], of rank two beside n inputs and outputs.
 pub(crate) fn adapters(o: &mut Operands<T>) -> Result<(), Error> {
-    let (n, rank) = (o.n, 2);
+    let (n, rank) = (o.n, 2_usize);
     let len = rank.wrapping_mul(n);
     let a = Matrix::new(rank, n, first(o.y, len))?;
     let b = Matrix::new(n, rank, first(o.x, len))?;
