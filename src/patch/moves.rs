@@ -117,6 +117,10 @@ impl Shape {
     }
 }
 
+/// The rows of a patch from which on patches are written one after the other, so that memory is written in
+/// its order; below, the calls for each patch cost more than that saves.
+const TALL: usize = 8;
+
 /// Copies an image into patches by whole rows of a patch: the same layout, no padding.
 #[inline(always)]
 pub(super) fn rows<X: Copy>(shape: &Shape, channels: Channels, image: &[X], patches: &mut [X]) {
@@ -125,16 +129,21 @@ pub(super) fn rows<X: Copy>(shape: &Shape, channels: Channels, image: &[X], patc
     let plane = line.saturating_mul(shape.height);
     let band = len.saturating_mul(shape.columns);
     for (r, band) in patches.chunks_exact_mut(band.max(1)).enumerate() {
-        for at in 0..planes * p {
-            // Plane `at / p`, row `at % p`: counted, not divided.
-            let (k, a) = (
-                at.checked_div(p).unwrap_or(0),
-                at.checked_rem(p).unwrap_or(0),
-            );
-            let from = image.get(k * plane + (r * p + a) * line..);
-            let from = from.and_then(|from| from.get(..line)).unwrap_or_default();
-            let to = band.get_mut(at * piece..).unwrap_or_default();
-            scatter(from, piece, to, len);
+        for k in 0..planes {
+            let image = image.get(k * plane + r * p * line..).unwrap_or_default();
+            let first = k * p * piece;
+            if p < TALL {
+                for (a, from) in image.chunks_exact(line.max(1)).take(p).enumerate() {
+                    let to = band.get_mut(first + a * piece..).unwrap_or_default();
+                    scatter(from, piece, to, len);
+                }
+            } else {
+                for (c, patch) in band.chunks_exact_mut(len.max(1)).enumerate() {
+                    let to = patch.get_mut(first..).unwrap_or_default();
+                    let to = to.get_mut(..p * piece).unwrap_or_default();
+                    gather(image.get(c * piece..).unwrap_or_default(), line, to, piece);
+                }
+            }
         }
     }
 }
@@ -152,15 +161,14 @@ pub(super) fn rows_back<X: Copy>(
     let plane = line.saturating_mul(shape.height);
     let band = len.saturating_mul(shape.columns);
     for (r, band) in patches.chunks_exact(band.max(1)).enumerate() {
-        for at in 0..planes * p {
-            let (k, a) = (
-                at.checked_div(p).unwrap_or(0),
-                at.checked_rem(p).unwrap_or(0),
-            );
-            let to = image.get_mut(k * plane + (r * p + a) * line..);
-            let to = to.and_then(|to| to.get_mut(..line)).unwrap_or_default();
-            let from = band.get(at * piece..).unwrap_or_default();
-            gather(from, len, to, piece);
+        for k in 0..planes {
+            let image = image
+                .get_mut(k * plane + r * p * line..)
+                .unwrap_or_default();
+            for (a, to) in image.chunks_exact_mut(line.max(1)).take(p).enumerate() {
+                let from = band.get((k * p + a) * piece..).unwrap_or_default();
+                gather(from, len, to, piece);
+            }
         }
     }
 }
@@ -191,30 +199,38 @@ fn gather<X: Copy>(from: &[X], stride: usize, to: &mut [X], piece: usize) {
     copy_each(piece, pairs);
 }
 
-/// Copies pieces of one length, in parts of a length that the compiler knows.
+/// Copies pieces of one length: short ones as two parts whose length the compiler knows, which may
+/// overlap, since a call for each would take longer than the copy.
 #[inline(always)]
 fn copy_each<'a, X: Copy + 'a>(piece: usize, pairs: impl Iterator<Item = (&'a [X], &'a mut [X])>) {
+    // What the compiler copies without a call, in bytes.
+    const INLINE: usize = 256;
+    let inline = piece.saturating_mul(size_of::<X>()) <= INLINE;
     match piece {
-        0..2 => pairs.for_each(copy_parts::<X, 1>),
-        2..4 => pairs.for_each(copy_parts::<X, 2>),
-        4..8 => pairs.for_each(copy_parts::<X, 4>),
-        8..16 => pairs.for_each(copy_parts::<X, 8>),
-        _ => pairs.for_each(copy_parts::<X, 16>),
+        0..2 => pairs.for_each(copy_ends::<X, 1>),
+        2..5 if inline => pairs.for_each(copy_ends::<X, 2>),
+        5..9 if inline => pairs.for_each(copy_ends::<X, 4>),
+        9..17 if inline => pairs.for_each(copy_ends::<X, 8>),
+        17..33 if inline => pairs.for_each(copy_ends::<X, 16>),
+        33..65 if inline => pairs.for_each(copy_ends::<X, 32>),
+        _ => pairs.for_each(
+            #[inline(always)]
+            |(from, to)| {
+                if from.len() == to.len() {
+                    to.copy_from_slice(from);
+                }
+            },
+        ),
     }
 }
 
-/// Copies a slice of `N` elements or more in parts of `N`, the last of which may overlap the one before.
+/// Copies a slice of `N` to `2 N` elements by its first and its last `N`.
 #[inline(always)]
-fn copy_parts<X: Copy, const N: usize>((from, to): (&[X], &mut [X])) {
-    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
+fn copy_ends<X: Copy, const N: usize>((from, to): (&[X], &mut [X])) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
         *to = *from;
     }
-    for (from, to) in from
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .zip(to.as_chunks_mut::<N>().0)
-    {
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
         *to = *from;
     }
 }
