@@ -85,7 +85,7 @@ impl Toy {
                 lora.vjp(x, &dy, dx, da, &mut db, &mut [0.0])?;
             }
             // A run that has left for good needs no more steps.
-            if time > STEPS || !(loss < 1e6) {
+            if time > STEPS || loss.is_nan() || loss > 1e6 {
                 return Ok(if loss < WORST { loss } else { WORST });
             }
             let of = |group| (plus.rate(group), plus.decay(group));

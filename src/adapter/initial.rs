@@ -31,10 +31,10 @@ pub enum Initial {
     Uniform,
     /// A normal with deviation 1 / r, B zero: PEFT's `gaussian`.
     Gaussian,
-    /// A normal with variance 1 / n, B zero: what the paper on LoRA+ calls Init[1] (Hayou et al., 2024,
+    /// A normal with variance 1 / n, B zero: what the paper on LoRA+ calls Init\[1\] (Hayou et al., 2024,
     /// arXiv:2406.08447).
     InputSide,
-    /// A zero, B normal with variance 1 / r: Init[2] there.
+    /// A zero, B normal with variance 1 / r: Init\[2\] there.
     OutputSide,
 }
 

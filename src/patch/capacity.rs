@@ -33,7 +33,7 @@ pub fn code_bits(len: u64, vocabulary: u64) -> f64 {
 /// assert_eq!(suanzi::patch::vocabulary_bits(bits, 256), Ok(144.0));
 /// ```
 pub fn vocabulary_bits(bits: f64, len: u64) -> Result<f64, Error> {
-    if len == 0 || !(bits >= 0.0 && bits < f64::INFINITY) {
+    if len == 0 || !(0.0..f64::INFINITY).contains(&bits) {
         return Err(Error::Domain(Parameter::Code));
     }
     Ok(bits / len as f64)
