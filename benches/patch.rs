@@ -46,14 +46,17 @@ fn of_type<X: Copy + PartialEq + Default>(
             patches.unpatchify(&y, &mut z).unwrap();
             assert!(y == want && z == x, "wrong answer");
             let bytes = size_of_val(&x[..]);
-            let title = format!("{side} x {side} x {channels}, {patch} x {patch}, {name}, {layout}");
+            let title =
+                format!("{side} x {side} x {channels}, {patch} x {patch}, {name}, {layout}");
             let tokens = y.clone();
             in_turns(
                 &title,
                 bytes,
                 "B",
                 &mut [
-                    ("copy", &mut || black_box(&mut want[..]).copy_from_slice(black_box(&x))),
+                    ("copy", &mut || {
+                        black_box(&mut want[..]).copy_from_slice(black_box(&x))
+                    }),
                     ("patchify", &mut || {
                         patches.patchify(black_box(&x), black_box(&mut y)).unwrap()
                     }),
