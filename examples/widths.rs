@@ -250,8 +250,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     }
     writeln!(
         svg,
-        "<text x='{at}' y='{}'>loss at the best rate, by the ratio of the rates of B and A; the dot is the least</text>",
-        height - 12.0
+        "<text x='{MARGIN}' y='16'>loss at the best rate, by the ratio of the rates of B and A; the dots are the least</text>"
     )?;
     svg += "</svg>\n";
     std::fs::write(&file, svg)?;

@@ -42,6 +42,7 @@
 //! # Ok::<(), suanzi::Error>(())
 //! ```
 
+mod descent;
 mod dora;
 mod ia3;
 mod initial;

@@ -14,8 +14,8 @@ const BLOCK: usize = 8;
 /// A matrix in row-major order that multiplies vectors: `rows` x `columns` weights, borrowed.
 ///
 /// With a model's weights as `W[out][in]`, [`multiply`](Self::multiply) is y = W x; with `W[in][out]`,
-/// [`multiply_transposed`](Self::multiply_transposed) is y = x W; both have a form that adds to y. Weights are read as they are kept
-/// (`f32`, `f64`, [`F16`](crate::storage::F16), [`Bf16`](crate::storage::Bf16), `i8`) and widened
+/// [`multiply_transposed`](Self::multiply_transposed) is y = x W; both have a form that adds to y.
+/// Weights are read as they are kept (`f32`, `f64`, [`F16`](crate::storage::F16), [`Bf16`](crate::storage::Bf16), `i8`) and widened
 /// exactly; a scale a row ([`with_scales`](Self::with_scales)) gives `i8` its range, as in the usual
 /// int8 quantization by output row.
 ///

@@ -36,7 +36,8 @@ pub enum Padding<X> {
 /// * **Domain:** positive sides and channels; [`new`](Self::new) refuses sizes that do not divide,
 ///   [`padded`](Self::padded) takes them.
 /// * **Accuracy:** elements move and do not change: NaN, signed zeros and all else keep their bits.
-/// * **Cost:** one pass. Where both layouts agree it goes by whole rows of a patch. The index form
+/// * **Cost:** one pass. Where both layouts agree it goes by whole rows of a patch, near the speed of a copy
+///   from some 64 bytes a row on; other layouts and padding go element by element. The index form
 ///   ([`index`](Self::index), [`place`](Self::place)) copies nothing and runs in constants too.
 ///
 /// ```
