@@ -92,6 +92,18 @@ pub enum Parameter {
     Shape,
     /// The distance between rows or elements: rows must not overlap.
     Stride,
+    /// A learning rate or a weight decay: finite and not negative.
+    Rate,
+    /// The ratio of two learning rates: finite and positive.
+    Ratio,
+    /// The decay of a running mean: within [0, 1).
+    Beta,
+    /// The number of a step: positive, and within the schedule where there is one.
+    Step,
+    /// The variance of the noise of a last step: within (0, 1).
+    Noise,
+    /// The size of a code: at least two words, a positive length, finite bits.
+    Code,
 }
 
 impl fmt::Display for Error {
@@ -137,6 +149,12 @@ impl fmt::Display for Parameter {
             Self::Epsilon => "epsilon must be finite and positive",
             Self::Shape => "a matrix needs positive rows and columns whose product fits",
             Self::Stride => "the strides must keep rows apart",
+            Self::Rate => "a learning rate or a decay must be finite and not negative",
+            Self::Ratio => "the ratio of two learning rates must be finite and positive",
+            Self::Beta => "the decay of a running mean must be within [0, 1)",
+            Self::Step => "the number of a step must be positive and within the schedule",
+            Self::Noise => "the variance of the last step must be within (0, 1)",
+            Self::Code => "a code needs two words or more, a positive length and finite bits",
         })
     }
 }

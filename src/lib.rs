@@ -25,6 +25,8 @@
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
 //! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; linear recurrences, RWKV and Mamba |
+//! | [`adapter`] | LoRA and its relatives beside frozen layers, and the steps of LoRA+ |
+//! | [`patch`] | images as tokens and back without loss, capacities of codes, the schedule of noise |
 //! | [`nn`] | matrix-vector products, RMSNorm, LayerNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |
@@ -52,6 +54,7 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod adapter;
 #[cfg(feature = "capi")]
 #[allow(unsafe_code, reason = "callers in C have pointers")]
 pub mod capi;
@@ -68,6 +71,7 @@ pub mod gpu;
 pub mod math;
 pub mod mixer;
 pub mod nn;
+pub mod patch;
 pub mod position;
 pub mod probability;
 mod scalar;
@@ -227,16 +231,26 @@ pub fn compiled_once() -> Result<(), Error> {
         };
         Mesa::new(none, 1, 1, 1, some)?.prefill(mesa, &mut [])
     }
+    fn trained<P: adapter::Trained<T>, T: Scalar>() -> Result<(), Error> {
+        let rule = adapter::Rule::AdamW(adapter::Moments::default());
+        let optimizer = adapter::Optimizer::<T>::new(rule)?;
+        optimizer.step::<P>(1, T::one(), T::zero(), &mut [], &[], &mut [])
+    }
     fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
         let cache = mixer::Cache::<W, &[W]>::new(0, 0, 0, &[], &[])?;
         mixer::Attention::<T>::new(0, 0, 0)?.attend(&[], &cache, 0, &mut [], &mut [])?;
         let matrix = nn::Matrix::<W, T>::new(1, 1, &[])?;
         matrix.multiply(&[], &mut [])?;
         matrix.multiply_add(&[], &mut [])?;
-        matrix.multiply_transposed(&[], &mut [])
+        matrix.multiply_transposed(&[], &mut [])?;
+        let lora = adapter::Lora::new(matrix, matrix, T::one())?;
+        lora.vjp(&[], &[], &mut [], &mut [], &mut [], &mut [])
     }
     of::<f32>()?;
     of::<f64>()?;
+    trained::<f32, f32>()?;
+    trained::<storage::F16, f32>()?;
+    trained::<f64, f64>()?;
     kept::<f32, f32>()?;
     kept::<storage::F16, f32>()?;
     kept::<storage::Bf16, f32>()?;

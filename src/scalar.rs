@@ -65,6 +65,8 @@ pub(crate) mod sealed {
         fn natural_log(self) -> Self;
         /// Returns a small count as a number; exact below 2^24.
         fn from_count(n: usize) -> Self;
+        /// Returns the integer part as a byte: what exceeds it at its ends, NaN as zero.
+        fn saturated_byte(self) -> u8;
         /// Returns the number in double precision.
         fn wide(self) -> f64;
         /// Returns the number of this type that is nearest to `x`.
@@ -108,6 +110,11 @@ macro_rules! compute {
             #[inline(always)]
             fn from_count(n: usize) -> Self {
                 n as Self
+            }
+            #[inline(always)]
+            fn saturated_byte(self) -> u8 {
+                // Saturates, as is meant.
+                self as u8
             }
             #[inline(always)]
             fn wide(self) -> f64 {

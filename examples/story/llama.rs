@@ -118,7 +118,8 @@ pub(crate) trait Memory {
 pub(crate) struct State<'s> {
     /// The token's vector as it passes the layers.
     pub x: &'s mut [f32],
-    h: &'s mut [f32],
+    /// The vector as the last norm has it, once the logits are there.
+    pub h: &'s mut [f32],
     y: &'s mut [f32],
     /// Queries, keys and values of the layer that was last computed.
     pub query: &'s mut [f32],

@@ -14,8 +14,8 @@ const BLOCK: usize = 8;
 /// A matrix in row-major order that multiplies vectors: `rows` x `columns` weights, borrowed.
 ///
 /// With a model's weights as `W[out][in]`, [`multiply`](Self::multiply) is y = W x; with `W[in][out]`,
-/// [`multiply_transposed`](Self::multiply_transposed) is y = x W. Weights are read as they are kept
-/// (`f32`, `f64`, [`F16`](crate::storage::F16), [`Bf16`](crate::storage::Bf16), `i8`) and widened
+/// [`multiply_transposed`](Self::multiply_transposed) is y = x W; both have a form that adds to y.
+/// Weights are read as they are kept (`f32`, `f64`, [`F16`](crate::storage::F16), [`Bf16`](crate::storage::Bf16), `i8`) and widened
 /// exactly; a scale a row ([`with_scales`](Self::with_scales)) gives `i8` its range, as in the usual
 /// int8 quantization by output row.
 ///
@@ -155,8 +155,27 @@ impl<'a, W: Stored<T>, T: Scalar> Matrix<'a, W, T> {
     pub fn multiply_transposed(&self, x: &[T], y: &mut [T]) -> Result<(), Error> {
         check_len(self.rows, x.len())?;
         check_len(self.columns, y.len())?;
-        dispatch!(self.cpu, isa => transposed(isa, self, x, y));
+        y.fill(T::ZERO);
+        self.transposed(x, y);
         Ok(())
+    }
+
+    /// Computes y = y + x W, where the blocks of eight rows are added to `y` one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] unless `x` has one element a row and `y` one a column.
+    pub fn multiply_transposed_add(&self, x: &[T], y: &mut [T]) -> Result<(), Error> {
+        check_len(self.rows, x.len())?;
+        check_len(self.columns, y.len())?;
+        self.transposed(x, y);
+        Ok(())
+    }
+
+    /// Adds x W to y.
+    #[inline(never)]
+    fn transposed(&self, x: &[T], y: &mut [T]) {
+        dispatch!(self.cpu, isa => add_transposed(isa, self, x, y));
     }
 
     /// Writes W x to y, or adds it.
@@ -194,15 +213,14 @@ fn product<S: Isa, T: Scalar, W: Stored<T>>(
     );
 }
 
-/// Writes x W to y.
+/// Adds x W to y.
 #[inline(always)]
-fn transposed<S: Isa, T: Scalar, W: Stored<T>>(
+pub(crate) fn add_transposed<S: Isa, T: Scalar, W: Stored<T>>(
     isa: S,
     matrix: &Matrix<'_, W, T>,
     x: &[T],
     y: &mut [T],
 ) {
-    y.fill(T::ZERO);
     let mut scales = matrix.scales.iter();
     let mut factor = |&x: &T| scales.next().map_or(x, |&scale| x * scale);
     let (blocks, rest) = x.as_chunks::<BLOCK>();

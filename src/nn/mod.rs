@@ -30,4 +30,5 @@ pub use gate::GatedSilu;
 pub(crate) use gate::Silu;
 pub use layer_norm::LayerNorm;
 pub use matrix::Matrix;
+pub(crate) use matrix::add_transposed;
 pub use norm::RmsNorm;

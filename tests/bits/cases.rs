@@ -168,6 +168,16 @@ macro_rules! operations {
             ssd double TOKENS;
             mesa single TOKENS;
             mesa double TOKENS;
+            lora single SIDES;
+            lora double SIDES;
+            adapters single SIDES;
+            adapters double SIDES;
+            optimizers single CLASSES;
+            optimizers double CLASSES;
+            patches single SIDES;
+            patches double SIDES;
+            diffusion single SIDES;
+            diffusion double SIDES;
         }
     };
 }
@@ -233,6 +243,10 @@ const FEW_OTHERS: usize = 40;
 macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
+            use suanzi::adapter::{
+                Adapter, Dora, Group, Ia3, Initial, Lora, LoraPlus, LoraSum, Moments, Optimizer,
+                Ratio, Rule, Vera, dora_norms, lora_scale, rs_lora_scale,
+            };
             use suanzi::mixer::{
                 Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
                 FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge, Mesa,
@@ -244,6 +258,10 @@ macro_rules! of_type {
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};
             use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
+            use suanzi::patch::{
+                Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len,
+                unit_to_bytes, vocabulary_bits,
+            };
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,
                 FrequencyFactors, HeadLayout, Linear, Ntk, NtkRule, Pairing, PerAxis, Placement,

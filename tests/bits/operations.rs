@@ -574,7 +574,12 @@ pub(crate) fn layer_norm(o: &mut Operands<T>) -> Result<(), Error> {
     norm.map_rows(rows, gain, x)?;
     let (len, groups) = (o.n / 2, first_mut(groups, o.n / 2 * 2));
     copy(o.x, groups);
-    norm.map_groups(groups, len, first(o.y, groups.len()), first(o.x, groups.len()))
+    norm.map_groups(
+        groups,
+        len,
+        first(o.y, groups.len()),
+        first(o.x, groups.len()),
+    )
 }
 
 pub(crate) fn gated_silu(o: &mut Operands<T>) -> Result<(), Error> {
@@ -994,5 +999,166 @@ pub(crate) fn mesa(o: &mut Operands<T>) -> Result<(), Error> {
     copy(layer.state_mut(), o.state);
     copy(layer.state(), o.state);
     layer.reset();
+    Ok(())
+}
+
+/// An adapter of rank three beside a layer of n inputs and n + 1 outputs: forward, merged, backward.
+pub(crate) fn lora(o: &mut Operands<T>) -> Result<(), Error> {
+    let (inputs, outputs, rank) = (o.n, o.n.wrapping_add(1), 3);
+    let a = Matrix::new(rank, inputs, first(o.y, rank.wrapping_mul(inputs)))?;
+    let b = Matrix::new(outputs, rank, first(o.x, outputs.wrapping_mul(rank)))?;
+    let lora = Lora::new(a, b, lora_scale(o.t, rank))?.on(o.cpu);
+    let other = lora.scaled(rs_lora_scale(o.t, lora.rank()))?;
+    let mut scratch = [0.0; 64];
+    let h = first_mut(&mut scratch, rank);
+    let (y, rest) = o.out.split_at_mut_checked(outputs).unwrap_or_default();
+    lora.add_to(first(o.x, inputs), y, h)?;
+    lora.add_to_rows(first(o.y, inputs), y, h)?;
+    let both = [lora, other];
+    let sum = LoraSum::new(&both)?;
+    sum.add_to(first(o.y, inputs), y, first_mut(h, sum.scratch_len()))?;
+    let (dx, rest) = rest.split_at_mut_checked(inputs).unwrap_or_default();
+    a.on(o.cpu).multiply_transposed_add(first(o.x, rank), dx)?;
+    let (da, rest) = rest
+        .split_at_mut_checked(rank.wrapping_mul(inputs))
+        .unwrap_or_default();
+    let db = first_mut(rest, outputs.wrapping_mul(rank));
+    lora.vjp(first(o.x, inputs), first(o.y, outputs), dx, da, db, h)?;
+    let weights = first_mut(o.state, outputs.wrapping_mul(inputs));
+    copy(o.y, weights);
+    let scratch = first_mut(&mut scratch, sum.merge_scratch_len());
+    sum.merge(weights, scratch)?;
+    lora.unmerge(weights, first_mut(scratch, lora.merge_scratch_len()))?;
+    lora.merge(weights, scratch)?;
+    sum.unmerge(weights, scratch)
+}
+
+/// The relatives of [`lora`], of rank two beside n inputs and outputs.
+pub(crate) fn adapters(o: &mut Operands<T>) -> Result<(), Error> {
+    let (n, rank) = (o.n, 2_usize);
+    let len = rank.wrapping_mul(n);
+    let a = Matrix::new(rank, n, first(o.y, len))?;
+    let b = Matrix::new(n, rank, first(o.x, len))?;
+    let mut scratch = [0.0; 64];
+    let merging = first_mut(&mut scratch, rank.wrapping_add(n));
+    let lora = Lora::new(a, b, o.t)?.on(o.cpu);
+    let (norms, rest) = o
+        .out
+        .split_at_mut_checked(lora.outputs())
+        .unwrap_or_default();
+    let weights = first_mut(o.state, n.wrapping_mul(n));
+    copy(o.x, weights);
+    dora_norms(Matrix::new(n, n, &*weights)?, &lora, norms, merging)?;
+    let dora = Dora::new(lora, first(o.y, n), norms)?;
+    let (y, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
+    dora.add_to(first(o.x, lora.inputs()), y, first_mut(merging, rank))?;
+    dora.merge(weights, merging)?;
+    let (dy, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
+    copy(o.y, dy);
+    let (dm, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
+    dora.vjp(y, dy, dm)?;
+
+    let ia3 = Ia3::new(first(o.x, n))?;
+    ia3.add_to(&[], y, &mut [])?;
+    ia3.vjp(y, dy, dm)?;
+    ia3.merge(weights)?;
+
+    let vera = Vera::new(a, b, first(o.x, rank), first(o.y, n))?.on(o.cpu);
+    vera.add_to(first(o.x, n), y, first_mut(merging, vera.scratch_len()))?;
+    vera.merge(weights, merging)?;
+    vera.unmerge(weights, merging)?;
+    let scratch = first_mut(&mut scratch, vera.vjp_scratch_len());
+    let (dx, rest) = rest.split_at_mut_checked(n).unwrap_or_default();
+    let (dd, rest) = rest.split_at_mut_checked(rank).unwrap_or_default();
+    let dl = first_mut(rest, n);
+    vera.vjp(first(o.x, n), first(o.y, n), dx, dd, dl, scratch)
+}
+
+/// The rates of LoRA+, what factors begin with, and two steps of every rule.
+pub(crate) fn optimizers(o: &mut Operands<T>) -> Result<(), Error> {
+    let ratio = Ratio::Balanced {
+        inputs: o.n,
+        outputs: 3,
+        rank: 2,
+    };
+    let plus = LoraPlus::new(o.t)?
+        .with_weight_decay(o.t)?
+        .with_embedding_rate(ratio.value()?)?
+        .with_ratio(ratio)?;
+    let (a, b) = o.out.split_at_mut_checked(o.n).unwrap_or_default();
+    let mut word = o.n as u32;
+    let words = || {
+        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        word
+    };
+    Initial::Uniform.fill(1, words, a, first_mut(b, o.n))?;
+    let moments = Moments::default();
+    let rules = [
+        Rule::Sgd,
+        Rule::SignSgd,
+        Rule::Adam(moments),
+        Rule::AdamW(moments),
+    ];
+    for rule in rules {
+        let optimizer = Optimizer::new(rule)?.on(o.cpu);
+        let state = first_mut(o.state, optimizer.state_len::<T>(o.n));
+        optimizer.begin(a, state)?;
+        for (time, group) in [(1, Group::A), (1_000, Group::Embedding)] {
+            let (rate, decay) = (plus.rate(group), plus.decay(group));
+            optimizer.step(time, rate, decay, a, first(o.x, o.n), state)?;
+        }
+    }
+    Ok(())
+}
+
+/// Patches of two by one pixels, in both layouts, as bytes and back.
+pub(crate) fn patches(o: &mut Operands<T>) -> Result<(), Error> {
+    let patches = Patches::new([4, o.n, 3], [2, 1])?;
+    let len = patches.image_len();
+    let image = first(o.raw, len);
+    let (out, back) = o
+        .out
+        .split_at_mut_checked(patches.patches_len())
+        .unwrap_or_default();
+    patches.patchify(image, out)?;
+    let back = first_mut(back, len);
+    patches.unpatchify(out, back)?;
+    let planes =
+        Patches::padded([3, o.n, 3], [2, 2])?.with_channels(Channels::First, Channels::Last);
+    let state = first_mut(o.state, planes.patches_len());
+    planes.patchify_padded(first(o.x, planes.image_len()), Padding::Value(o.t), state)?;
+    planes.unpatchify(state, first_mut(back, planes.image_len()))?;
+    let edge = planes.is_padded() && planes.index(planes.count(), planes.patch_len()).is_none();
+    let [rows, columns] = planes.grid();
+    let place = planes.place(o.n).unwrap_or_default();
+    for (to, at) in back.iter_mut().zip([rows, columns, place.0, place.1]) {
+        *to = if edge { at as T } else { 0.0 };
+    }
+    let mut bytes = [0; 64];
+    let bytes = first_mut(&mut bytes, o.n);
+    unit_to_bytes(first(o.y, o.n), bytes)?;
+    bytes_to_unit(bytes, first_mut(o.state, o.n))
+}
+
+/// A schedule of n steps, noise in and out, and capacities.
+pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
+    let ddpm = Ddpm::new(o.t / (o.t + o.t), first_mut(o.state, o.n))?.on(o.cpu);
+    let t = ddpm.steps();
+    let numbers = [
+        ddpm.alpha(t)?,
+        ddpm.beta(t)?,
+        ddpm.signal(t)?,
+        ddpm.noise(t)?,
+    ];
+    let (out, rest) = o.out.split_at_mut_checked(o.n).unwrap_or_default();
+    let (x, y) = (first(o.x, o.n), first(o.y, o.n));
+    ddpm.diffuse(t, x, y, out)?;
+    ddpm.step(t, out, y, Some(x))?;
+    copy(&numbers, rest);
+    let words = o.n as u64;
+    let bits = code_bits(words, words.wrapping_add(2));
+    let len = least_code_len(bits, words.wrapping_add(3))?;
+    let counts = [bits, vocabulary_bits(bits, words)?, len as f64].map(|x| x as T);
+    copy(&counts, rest.get_mut(4..).unwrap_or_default());
     Ok(())
 }
