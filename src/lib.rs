@@ -65,6 +65,7 @@ mod error;
     )
 )]
 pub mod gpu;
+pub mod density;
 pub mod math;
 pub mod mixer;
 pub mod nn;

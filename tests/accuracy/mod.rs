@@ -446,6 +446,55 @@ pub(crate) const TABLE: &[Row] = &[
         unit: "absolute, of 1 + |ln x|",
         note: "positive arguments",
     },
+    Row {
+        operation: "Fourier density",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of n sqrt(p) s + p (4 + |ln decay|), times the slope of the map",
+        note: "n coefficients, s = sum |a| / sqrt(2 sum |a|^2); the same bits for one point and for many",
+    },
+    Row {
+        operation: "Fourier density, logarithm",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "the density's unit over the density, and 1 ULP of 1 + |ln p| + |ln slope|",
+        note: "where the density is eight times its unit",
+    },
+    Row {
+        operation: "Fourier density, cumulative",
+        f32_bound: 2.0,
+        f64_bound: 2.0,
+        unit: "ULP",
+        note: "of one point; also where it is small and where the density vanishes",
+    },
+    Row {
+        operation: "Fourier density, cumulative of many",
+        f32_bound: 2.0,
+        f64_bound: 2.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of n + 4, absolute",
+        note: "n coefficients",
+    },
+    Row {
+        operation: "Fourier density, quantile",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "ULP of u, by which the cumulative is off beyond half a step to the next number",
+        note: "it does not fall where u rises",
+    },
+    Row {
+        operation: "Fourier density, probability",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of n^2 times the length on the period, and of 60 times the result",
+        note: "n coefficients; intervals however short",
+    },
+    Row {
+        operation: "Fourier density, characteristic",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64), absolute",
+        note: "",
+    },
 ];
 
 /// Returns the row of a function of one argument.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own references")]
 
 pub(crate) mod conformance;
+pub(crate) mod density;
 pub(crate) mod golden;
 pub(crate) mod math;
 pub(crate) mod mixer;
