@@ -18,14 +18,25 @@
 //! p(x) = |sum_k a_k exp(-i pi k x)|^2 / (2 sum |a_k|^2), the article's sign. Programs that correlate the other
 //! way around (google/codex) have the conjugate coefficients, which mirror the density.
 
+mod adam;
 mod domain;
 mod double;
+mod fit;
 mod fourier;
+mod lbfgs;
+mod likelihood;
+mod measure;
 mod quantile;
 mod series;
+mod table;
 
+pub use adam::Adam;
 pub use domain::Domain;
+pub use fit::Fit;
 pub use fourier::FourierDensity;
+pub use lbfgs::{Lbfgs, Progress};
+pub use likelihood::{Likelihood, Sample};
+pub use table::{Bins, CoderTable};
 
 use crate::Error;
 use crate::error::check_len;

@@ -50,7 +50,7 @@ impl<V: Lanes> Half<V> {
 
     /// Returns w.
     #[inline(always)]
-    fn point(self, isa: V::Isa) -> (V, V) {
+    pub(super) fn point(self, isa: V::Isa) -> (V, V) {
         let twice = self.sin + self.sin;
         let one = V::splat(isa, V::Element::ONE);
         let re = (-twice).mul_add(self.sin, one);

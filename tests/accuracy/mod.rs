@@ -495,6 +495,27 @@ pub(crate) const TABLE: &[Row] = &[
         unit: "2^-24 (f32) or 2^-53 (f64), absolute",
         note: "",
     },
+    Row {
+        operation: "Fourier density, likelihood",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (1 + |value|) (m + 8 n)",
+        note: "m points, n coefficients",
+    },
+    Row {
+        operation: "Fourier density, gradient",
+        f32_bound: f64::NAN,
+        f64_bound: 1e-8,
+        unit: "absolute",
+        note: "against differences of the value",
+    },
+    Row {
+        operation: "Fourier density, fit",
+        f32_bound: 0.002,
+        f64_bound: 0.002,
+        unit: "nats above the best of several reference fits",
+        note: "classic data sets with 4, 8 and 16 coefficients",
+    },
 ];
 
 /// Returns the row of a function of one argument.
