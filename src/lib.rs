@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
+//! | [`density`] | Fourier densities: evaluated, inverted, fitted, and as integers of a coder |
 //! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation |
 //! | [`nn`] | matrix-vector products, RMSNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
@@ -149,6 +150,14 @@ pub fn compiled_once() -> Result<(), Error> {
         CrossEntropy::new(Logits::new()).evaluate(&[T::one()], 0, &mut [T::one()])?;
         SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
+        let (domain, one) = (density::Domain::unit(), [T::one(), T::zero()]);
+        let flat = density::FourierDensity::new(domain, &one, [T::zero(); 6])?;
+        density::Density1d::quantile_into(&flat, none, &mut [])?;
+        density::Density1d::density_into(&flat, none, &mut [])?;
+        density::Density1d::ln_density_into(&flat, none, &mut [])?;
+        density::Density1d::cumulative_into(&flat, none, &mut [])?;
+        let sample = density::Sample::new(&one)?;
+        density::Likelihood::new(domain).evaluate(&one, sample, none, &mut [])?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }
     fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {

@@ -193,7 +193,7 @@ impl<'a, T: Scalar> Parts<'a, T> {
             *d = -g;
         }
         let d = &mut *self.direction;
-        let pairs = || self.pairs.chunks_exact(2 * n.max(1)).take(stored);
+        let pairs = || self.pairs.chunks_exact((2 * n).max(1)).take(stored);
         for (pair, scalars) in pairs().zip(self.scalars.iter_mut()) {
             let (s, y) = pair.split_at_checked(n).unwrap_or_default();
             let part = scalars[0] * dot(s, d);
@@ -214,7 +214,11 @@ impl<'a, T: Scalar> Parts<'a, T> {
                 }
             }
         }
-        for (pair, scalars) in pairs().zip(&*self.scalars).rev() {
+        for i in (0..stored).rev() {
+            let pair = self.pairs.chunks_exact((2 * n).max(1)).nth(i);
+            let (Some(pair), Some(scalars)) = (pair, self.scalars.get(i)) else {
+                continue;
+            };
             let (s, y) = pair.split_at_checked(n).unwrap_or_default();
             let part = scalars[1] - scalars[0] * dot(y, d);
             add(d, part, s);
