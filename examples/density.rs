@@ -15,7 +15,7 @@ use suanzi::density::{Density1d, Domain, Fit, FourierDensity, Sample};
 const COUNTS: [usize; 10] = [2, 3, 4, 5, 6, 8, 10, 12, 16, 20];
 const MOST: usize = 20;
 /// The penalty on the roughness.
-const ROUGHNESS: f64 = 1e-5;
+const ROUGHNESS: f64 = 1e-4;
 
 const BLUE: &str = "#1f4e9c";
 const ORANGE: &str = "#c2410c";
@@ -55,9 +55,18 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let (train, held) = (Sample::new(&train)?, Sample::new(&held)?);
     let mut parameters = [0.0; 2 * MOST];
     let mut scratch = vec![0.0; Fit::<f64>::scratch_len(MOST)];
-    let (count, likelihood) =
-        fit.select(train, held, &COUNTS, &mut words, &mut parameters, &mut scratch)?;
-    println!("{} numbers; {count} coefficients, held out {likelihood:.4} nats", data.len());
+    let (count, likelihood) = fit.select(
+        train,
+        held,
+        &COUNTS,
+        &mut words,
+        &mut parameters,
+        &mut scratch,
+    )?;
+    println!(
+        "{} numbers; {count} coefficients, held out {likelihood:.4} nats",
+        data.len()
+    );
 
     let parameters = &mut parameters[..2 * count];
     let scratch = &mut scratch[..Fit::<f64>::scratch_len(count)];
@@ -70,8 +79,14 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let own = -ln.iter().sum::<f64>() / data.len() as f64;
     let width = width(&data, deviation);
     println!("mean -ln q: {own:.4} (with the penalty {:.4})", end.value);
-    println!("            {:.4} for a normal density", normal_loss(deviation));
-    println!("            {:.4} for kernels of width {width:.3}, each point left out", left_out(&data, width));
+    println!(
+        "            {:.4} for a normal density",
+        normal_loss(deviation)
+    );
+    println!(
+        "            {:.4} for kernels of width {width:.3}, each point left out",
+        left_out(&data, width)
+    );
     println!("entropy: {:.4} nats", density.entropy(400));
     print!("quantiles:");
     for u in [0.05, 0.25, 0.5, 0.75, 0.95] {
@@ -86,9 +101,15 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
 /// Reads a column of numbers.
 fn read(text: &str, column: usize) -> Result<Vec<f64>, Box<dyn core::error::Error>> {
     let mut data = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+    {
         let number = line.split([' ', '\t', ',', ';']).filter(|x| !x.is_empty());
-        let number = number.skip(column.saturating_sub(1)).next().ok_or("too few columns")?;
+        let number = number
+            .skip(column.saturating_sub(1))
+            .next()
+            .ok_or("too few columns")?;
         data.push(number.parse()?);
     }
     Ok(data)
@@ -102,7 +123,9 @@ fn normal_loss(deviation: f64) -> f64 {
 /// Returns a sum of normal kernels, one left out or none.
 fn kernels(data: &[f64], width: f64, y: f64, without: Option<usize>) -> f64 {
     let others = data.iter().enumerate().filter(|(i, _)| Some(*i) != without);
-    let sum: f64 = others.map(|(_, x)| (-0.5 * ((y - x) / width).powi(2)).exp()).sum();
+    let sum: f64 = others
+        .map(|(_, x)| (-0.5 * ((y - x) / width).powi(2)).exp())
+        .sum();
     let count = data.len() - usize::from(without.is_some());
     sum / (count as f64 * width * (2.0 * PI).sqrt())
 }
@@ -110,7 +133,9 @@ fn kernels(data: &[f64], width: f64, y: f64, without: Option<usize>) -> f64 {
 /// Returns the mean of -ln q of each point under the kernels of the others.
 fn left_out(data: &[f64], width: f64) -> f64 {
     let all = data.iter().enumerate();
-    let sum: f64 = all.map(|(i, &y)| -kernels(data, width, y, Some(i)).max(1e-300).ln()).sum();
+    let sum: f64 = all
+        .map(|(i, &y)| -kernels(data, width, y, Some(i)).max(1e-300).ln())
+        .sum();
     sum / data.len() as f64
 }
 
@@ -118,7 +143,9 @@ fn left_out(data: &[f64], width: f64) -> f64 {
 fn width(data: &[f64], deviation: f64) -> f64 {
     let widths = (0..60).map(|i| deviation * (-f64::from(i) / 12.0 * LN_2).exp());
     let judged = widths.map(|width| (left_out(data, width), width));
-    judged.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(deviation, |best| best.1)
+    judged
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or(deviation, |best| best.1)
 }
 
 /// Draws everything.
@@ -141,16 +168,28 @@ fn picture(
         let at = ((y - from) / bin) as usize;
         heights[at.min(bins - 1)] += 1.0 / (data.len() as f64 * bin);
     }
-    let points: Vec<f64> = (0..=480).map(|i| from + (to - from) * f64::from(i) / 480.0).collect();
+    let points: Vec<f64> = (0..=480)
+        .map(|i| from + (to - from) * f64::from(i) / 480.0)
+        .collect();
     let mut fitted = vec![0.0; points.len()];
-    density.density_into(&points, &mut fitted).map_err(|_| core::fmt::Error)?;
+    density
+        .density_into(&points, &mut fitted)
+        .map_err(|_| core::fmt::Error)?;
     let normal = points.iter().map(|y| {
         let z = (y - mean) / deviation;
         (-0.5 * z * z).exp() / (deviation * (2.0 * PI).sqrt())
     });
     let normal: Vec<f64> = normal.collect();
-    let kernel: Vec<f64> = points.iter().map(|&y| kernels(data, width, y, None)).collect();
-    let highest = fitted.iter().chain(&heights).chain(&kernel).copied().fold(0.0, f64::max);
+    let kernel: Vec<f64> = points
+        .iter()
+        .map(|&y| kernels(data, width, y, None))
+        .collect();
+    let highest = fitted
+        .iter()
+        .chain(&heights)
+        .chain(&kernel)
+        .copied()
+        .fold(0.0, f64::max);
 
     let x = |y: f64| left + plot_width * (y - from) / (to - from);
     let y = |q: f64| top + plot_height * (1.0 - q / (1.06 * highest));
@@ -172,7 +211,11 @@ fn picture(
     let curves = [
         (&normal, GREEN, "normal density".to_owned()),
         (&kernel, ORANGE, format!("kernels of width {width:.2}")),
-        (&fitted, BLUE, format!("Fourier density, {} coefficients", density.count())),
+        (
+            &fitted,
+            BLUE,
+            format!("Fourier density, {} coefficients", density.count()),
+        ),
     ];
     for (i, (curve, color, name)) in curves.iter().enumerate() {
         let path: String = points
@@ -180,7 +223,10 @@ fn picture(
             .zip(curve.iter())
             .map(|(&p, &q)| format!("{:.1},{:.1} ", x(p), y(q)))
             .collect();
-        writeln!(svg, "<polyline points='{path}' fill='none' stroke='{color}' stroke-width='1.8'/>")?;
+        writeln!(
+            svg,
+            "<polyline points='{path}' fill='none' stroke='{color}' stroke-width='1.8'/>"
+        )?;
         let place = left + 10.0 + 230.0 * i as f64;
         writeln!(
             svg,
@@ -217,5 +263,14 @@ fn picture(
 fn nice(step: f64) -> f64 {
     let decade = 10.0_f64.powf(step.log10().floor());
     let rest = step / decade;
-    decade * if rest > 5.0 { 10.0 } else if rest > 2.0 { 5.0 } else if rest > 1.0 { 2.0 } else { 1.0 }
+    decade
+        * if rest > 5.0 {
+            10.0
+        } else if rest > 2.0 {
+            5.0
+        } else if rest > 1.0 {
+            2.0
+        } else {
+            1.0
+        }
 }

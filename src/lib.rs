@@ -57,6 +57,7 @@ extern crate std;
 #[allow(unsafe_code, reason = "callers in C have pointers")]
 pub mod capi;
 mod cpu;
+pub mod density;
 mod error;
 #[cfg_attr(
     feature = "cuda",
@@ -66,7 +67,6 @@ mod error;
     )
 )]
 pub mod gpu;
-pub mod density;
 pub mod math;
 pub mod mixer;
 pub mod nn;

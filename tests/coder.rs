@@ -1,7 +1,7 @@
 //! Tables of coders: their law for any density, one alphabet on two machines, and a coder that uses them.
 
-mod inputs;
 mod accuracy;
+mod inputs;
 mod reference;
 
 use inputs::Random;
@@ -67,7 +67,15 @@ fn a_table_holds_for_whatever_a_density_answers() {
         (0..97).map(|_| f64::from_bits(random.bits())).collect(),
     ];
     for answers in answers {
-        for (symbols, precision) in [(1, 1), (2, 1), (3, 2), (256, 8), (255, 8), (1000, 31), (1000, 16)] {
+        for (symbols, precision) in [
+            (1, 1),
+            (2, 1),
+            (3, 2),
+            (256, 8),
+            (255, 8),
+            (1000, 31),
+            (1000, 16),
+        ] {
             let density = Adversary(answers.clone());
             let storage = vec![9; CoderTable::<Vec<u32>>::storage_len(symbols)];
             let table = CoderTable::new(&density, bins(0.0, 1.0, symbols), precision, storage);
@@ -81,9 +89,12 @@ fn a_table_follows_its_rule() {
     let mut random = Random(11);
     for count in [1, 2, 5, 17] {
         let a: Vec<f64> = (0..2 * count).map(|_| random.normal()).collect();
-        let density =
-            FourierDensity::new(Domain::line(3.0, 40.0).expect("a domain"), &a, vec![0.0; 6 * count])
-                .expect("a density");
+        let density = FourierDensity::new(
+            Domain::line(3.0, 40.0).expect("a domain"),
+            &a,
+            vec![0.0; 6 * count],
+        )
+        .expect("a density");
         for (symbols, precision) in [(256, 12), (200, 24), (4096, 16)] {
             let bins = bins(-128.5, 1.0, symbols);
             let table = CoderTable::new(&density, bins, precision, vec![0; symbols + 1]);
@@ -103,7 +114,9 @@ fn a_table_follows_its_rule() {
 fn bad_tables_are_refused() {
     let flat = FourierDensity::new(Domain::unit(), &[1.0, 0.0], [0.0; 6]).expect("a density");
     let new = |bins, precision, len: usize| {
-        CoderTable::new(&flat, bins, precision, vec![3; len]).map(|_| ()).err()
+        CoderTable::new(&flat, bins, precision, vec![3; len])
+            .map(|_| ())
+            .err()
     };
     let precision = Some(Error::Domain(Parameter::Precision));
     assert_eq!(new(bins(0.0, 1.0, 0), 8, 1), precision);
@@ -115,7 +128,10 @@ fn bad_tables_are_refused() {
     assert_eq!(new(bins(f64::NAN, 1.0, 2), 8, 3), interval);
     assert_eq!(new(bins(0.0, 0.0, 2), 8, 3), interval);
     assert_eq!(new(bins(0.0, f64::INFINITY, 2), 8, 3), interval);
-    let length = Error::Length { expected: 3, found: 2 };
+    let length = Error::Length {
+        expected: 3,
+        found: 2,
+    };
     assert_eq!(new(bins(0.0, 1.0, 2), 8, 2), Some(length));
 }
 
@@ -132,7 +148,11 @@ mod coding {
     use super::*;
 
     /// Symbols, fewer where arithmetic is slow.
-    const SYMBOLS: usize = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
+    const SYMBOLS: usize = if cfg!(debug_assertions) {
+        50_000
+    } else {
+        1_000_000
+    };
 
     fn table() -> CoderTable<Vec<u32>> {
         let a = [1.0_f32, 0.0, 0.5, -0.25, -0.75, 0.5, 0.25, 0.125];
@@ -156,12 +176,15 @@ mod coding {
         let model = Model::<24, _>::new(&here).expect("24 bits");
         assert!(Model::<23, _>::new(&here).is_none());
         let mut encoder = DefaultRangeEncoder::new();
-        encoder.encode_iid_symbols(&message, model).expect("known symbols");
+        encoder
+            .encode_iid_symbols(&message, model)
+            .expect("known symbols");
         let written = encoder.into_compressed().expect("words");
 
         // Within a thousandth of what the model asks for these symbols, and of its entropy.
         let whole = f64::from(1 << 24);
-        let bits = |symbol: usize| -(f64::from(here.range(symbol).expect("a symbol").1) / whole).log2();
+        let bits =
+            |symbol: usize| -(f64::from(here.range(symbol).expect("a symbol").1) / whole).log2();
         let asked: f64 = message.iter().map(|&symbol| bits(symbol)).sum();
         let cost = 32.0 * written.len() as f64;
         assert!((cost / asked - 1.0).abs() < 1e-3, "{cost} bits for {asked}");
@@ -174,7 +197,9 @@ mod coding {
         assert!(read.expect("symbols") == message);
 
         let mut coder = DefaultAnsCoder::new();
-        coder.encode_iid_symbols_reverse(&message, model).expect("known symbols");
+        coder
+            .encode_iid_symbols_reverse(&message, model)
+            .expect("known symbols");
         let read: Result<Vec<usize>, _> = coder.decode_iid_symbols(SYMBOLS, model).collect();
         assert!(read.expect("symbols") == message);
     }

@@ -158,7 +158,10 @@ fn density_follows<T: Number>() {
                     );
                 }
                 if !cpu.is_fused() {
-                    assert_eq!(density.density(y[i]).representation(), p[i].representation());
+                    assert_eq!(
+                        density.density(y[i]).representation(),
+                        p[i].representation()
+                    );
                     let one = density.ln_density(y[i]);
                     assert_eq!(one.representation(), ln[i].representation());
                 }
@@ -327,9 +330,64 @@ fn characteristic_follows_its_definition() {
             let exact = definition::coefficient(&case.a, n);
             let error = (re - exact.0.high).abs().max((im - exact.1.high).abs());
             let unit = f64::EPSILON / 2.0;
-            assert!(error <= unit * f64::bound("Fourier density, characteristic"), "{}", case.name);
+            assert!(
+                error <= unit * f64::bound("Fourier density, characteristic"),
+                "{}",
+                case.name
+            );
         }
     }
+}
+
+/// The midpoint rule with many points, on the period.
+fn integral(case: &Case<f64>, f: impl Fn(f64, f64) -> f64) -> f64 {
+    let count = 20_000;
+    let terms = (0..count).map(|i| {
+        let x = (2 * i + 1) as f64 / f64::from(count) - 1.0;
+        let p = definition::density(&case.a, x.into()).high;
+        if p > 0.0 { p * f(x, p) } else { 0.0 }
+    });
+    2.0 / f64::from(count) * terms.sum::<f64>()
+}
+
+#[test]
+fn measures_follow_their_definitions() {
+    let flat = fourier::<f64>(MAPS[0].0, &[1.0, 0.0]);
+    for case in cases::<f64>() {
+        let wide = case.a.len() < 20 && matches!(case.map, Map::Interval(-1.0, 1.0));
+        let variation = definition::roughness(&case.a);
+        let error = (case.density.variation() - variation).abs();
+        assert!(error <= 1e-12 * variation, "{}", case.name);
+        if wide {
+            let want = integral(&case, |_, p| -p.ln());
+            let error = (case.density.entropy(600) - want).abs();
+            assert!(
+                error <= f64::bound("Fourier density, entropy"),
+                "{}: {error:e}",
+                case.name
+            );
+            // From the constant density the divergence is what the entropy lacks.
+            let got = case.density.divergence(&flat, 600);
+            let error = (got - (core::f64::consts::LN_2 - want)).abs();
+            assert!(
+                error <= f64::bound("Fourier density, entropy"),
+                "{}: {error:e}",
+                case.name
+            );
+        }
+    }
+    // The logistic distribution of scale 1/2, whose entropy is 2 + ln(1/2), and an exponential one.
+    let logistic = fourier::<f64>(Map::Line(3.0, 1.0), &[1.0, 0.0]).entropy(200);
+    let exponential = fourier::<f64>(Map::HalfLine(3.0, 2.0), &[1.0, 0.0]).entropy(200);
+    let bound = f64::bound("Fourier density, entropy");
+    assert!(
+        (logistic - (2.0 - core::f64::consts::LN_2)).abs() <= bound,
+        "{logistic}"
+    );
+    assert!(
+        (exponential - (1.0 + core::f64::consts::LN_2)).abs() <= bound,
+        "{exponential}"
+    );
 }
 
 #[test]
@@ -351,11 +409,19 @@ fn what_is_outside_has_no_density() {
             _ => (-inf, inf),
         };
         for y in [-inf, below] {
-            assert_eq!((density.density(y), density.cumulative(y)), (0.0, 0.0), "{map:?} {y}");
+            assert_eq!(
+                (density.density(y), density.cumulative(y)),
+                (0.0, 0.0),
+                "{map:?} {y}"
+            );
             assert_eq!(density.ln_density(y), -inf, "{map:?}");
         }
         for y in [above, inf] {
-            assert_eq!((density.density(y), density.cumulative(y)), (0.0, 1.0), "{map:?} {y}");
+            assert_eq!(
+                (density.density(y), density.cumulative(y)),
+                (0.0, 1.0),
+                "{map:?} {y}"
+            );
             assert_eq!(density.ln_density(y), -inf, "{map:?}");
         }
         let mut u = [0.5; 4];
@@ -367,8 +433,15 @@ fn what_is_outside_has_no_density() {
             Map::HalfLine(..) => (from, inf),
             _ => (-inf, inf),
         };
-        assert_eq!((density.quantile(0.0), density.quantile(1.0)), (low, high), "{map:?}");
-        assert!((density.probability(-inf, inf) - 1.0).abs() < 1e-14, "{map:?}");
+        assert_eq!(
+            (density.quantile(0.0), density.quantile(1.0)),
+            (low, high),
+            "{map:?}"
+        );
+        assert!(
+            (density.probability(-inf, inf) - 1.0).abs() < 1e-14,
+            "{map:?}"
+        );
         assert_eq!(density.probability(to, from), 0.0);
     }
 }
@@ -376,7 +449,9 @@ fn what_is_outside_has_no_density() {
 #[test]
 fn bad_coefficients_are_refused() {
     let new = |a: &[f64], len: usize| {
-        FourierDensity::new(Domain::unit(), a, vec![0.0; len]).map(|_| ()).err()
+        FourierDensity::new(Domain::unit(), a, vec![0.0; len])
+            .map(|_| ())
+            .err()
     };
     let coefficients = Some(Error::Domain(Parameter::Coefficients));
     assert_eq!(new(&[], 0), coefficients);
@@ -384,12 +459,23 @@ fn bad_coefficients_are_refused() {
     assert_eq!(new(&[1.0, f64::NAN], 6), coefficients);
     assert_eq!(new(&[1.0, f64::INFINITY], 6), coefficients);
     assert_eq!(new(&[1.0], 6), Some(Error::Multiple { of: 2, found: 1 }));
-    let length = Error::Length { expected: 6, found: 5 };
+    let length = Error::Length {
+        expected: 6,
+        found: 5,
+    };
     assert_eq!(new(&[1.0, 0.0], 5), Some(length));
     assert_eq!(new(&[f64::MAX, f64::MAX, 5e-324, 0.0], 12), None);
     assert_eq!(new(&[5e-324, 0.0], 6), None);
-    for (from, to) in [(1.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (f64::MIN, f64::MAX)] {
-        assert_eq!(Domain::interval(from, to), Err(Error::Domain(Parameter::Interval)));
+    for (from, to) in [
+        (1.0, 1.0),
+        (f64::NAN, 1.0),
+        (0.0, f64::INFINITY),
+        (f64::MIN, f64::MAX),
+    ] {
+        assert_eq!(
+            Domain::interval(from, to),
+            Err(Error::Domain(Parameter::Interval))
+        );
     }
     assert!(Domain::line(0.0, 0.0).is_err() && Domain::half_line(0.0, -1.0).is_err());
     assert!(Domain::circle(0.0, f64::NAN).is_err());
@@ -413,7 +499,11 @@ fn samples_follow_the_distribution() {
             let u = (f64::from(word) + 0.5) / 4_294_967_296.0;
             let (sample, quantile) = (case.density.sample(word), case.density.quantile(u));
             let error = (sample - quantile).abs();
-            assert!(error <= 4.0 * f64::ulp(quantile), "{}: {sample} {quantile}", case.name);
+            assert!(
+                error <= 4.0 * f64::ulp(quantile),
+                "{}: {sample} {quantile}",
+                case.name
+            );
         }
     }
 }
@@ -457,7 +547,11 @@ fn golden_of<T: Number>() {
                 let unit = unit(&case_of, y, p, slope.high);
                 let number = T::from_f64(y);
                 let off = (density.density(number).value() - field("pdf")[i]).abs() / unit;
-                assert!(off <= T::bound("Fourier density"), "{} {y}: {off}", case.head);
+                assert!(
+                    off <= T::bound("Fourier density"),
+                    "{} {y}: {off}",
+                    case.head
+                );
                 let want = field("logpdf")[i];
                 let got = density.ln_density(number).value();
                 let share = unit / (p * slope.high);
@@ -466,24 +560,41 @@ fn golden_of<T: Number>() {
                 let holds = share > 0.125 || off <= T::bound("Fourier density, logarithm");
                 assert!(holds, "{}: {off}", case.head);
                 // The file's tails are right to forty digits after the point.
-                let rest = 1e-41 + if prefix.is_empty() { left::<T>(x, complex.len()) } else { 0.0 };
+                let rest = 1e-41
+                    + if prefix.is_empty() {
+                        left::<T>(x, complex.len())
+                    } else {
+                        0.0
+                    };
                 let rest = rest / T::ulp(field("cdf")[i]);
                 let off = ulps(density.cumulative(number), field("cdf")[i], 0.0, 0.0) - rest;
-                assert!(off <= T::bound("Fourier density, cumulative"), "{} {y}: {off}", case.head);
+                assert!(
+                    off <= T::bound("Fourier density, cumulative"),
+                    "{} {y}: {off}",
+                    case.head
+                );
             }
             for (i, u) in input("u").enumerate() {
                 let (got, want) = (density.quantile(T::from_f64(u)), field("quantile")[i]);
                 // The point is the nearest, but for what the last place of u moves it.
                 let moved = T::ulp(u) / density.density(got).value();
                 let off = ((got.value() - want).abs() - moved).max(0.0) / T::ulp(want);
-                assert!(off <= T::bound("Fourier density, quantile"), "{} {u}: {off}", case.head);
+                assert!(
+                    off <= T::bound("Fourier density, quantile"),
+                    "{} {u}: {off}",
+                    case.head
+                );
             }
         }
         let mirrored: Vec<T> = a.chunks(2).flat_map(|a| [a[0], -a[1]]).collect();
         let mirrored = fourier(Map::Interval(-1.0, 1.0), &mirrored);
         for (x, &want) in input("x").zip(get("pdf_conj")) {
             let got = mirrored.density(T::from_f64(x)).value();
-            assert!((got - want).abs() <= T::ulp(1.0) * 64.0 * a.len() as f64, "{}", case.head);
+            assert!(
+                (got - want).abs() <= T::ulp(1.0) * 64.0 * a.len() as f64,
+                "{}",
+                case.head
+            );
         }
     }
 }

@@ -35,7 +35,15 @@ fn words(seed: u64) -> impl FnMut() -> u32 {
 fn value_follows<T: Number>() {
     let mut random = Random(23);
     let mut worst = 0.0_f64;
-    for (n, count) in [(1, 1), (1, 3), (15, 2), (16, 5), (17, 4), (67, 9), (333, 17)] {
+    for (n, count) in [
+        (1, 1),
+        (1, 3),
+        (15, 2),
+        (16, 5),
+        (17, 4),
+        (67, 9),
+        (333, 17),
+    ] {
         let number = |x: f64| T::from_f64(x);
         let a: Vec<T> = (0..2 * count).map(|_| number(random.normal())).collect();
         let y: Vec<T> = (0..n).map(|_| number(random.normal())).collect();
@@ -70,7 +78,11 @@ fn value_follows<T: Number>() {
                         "{n} points, {count} coefficients on {cpu:?}: {got:?}, expected {want}"
                     );
                     // Scaling makes no difference.
-                    let along: f64 = gradient.iter().zip(&a).map(|(g, a)| g.value() * a.value()).sum();
+                    let along: f64 = gradient
+                        .iter()
+                        .zip(&a)
+                        .map(|(g, a)| g.value() * a.value())
+                        .sum();
                     assert!(along.abs() <= 64.0 * unit, "{along}");
                 }
             }
@@ -108,7 +120,11 @@ fn every_level_gives_the_same_likelihood() {
             .chain(&[value.expect("a value")])
             .map(|x| x.to_bits())
             .collect();
-        assert_eq!(*first.get_or_insert_with(|| bits.clone()), bits, "{level:?}");
+        assert_eq!(
+            *first.get_or_insert_with(|| bits.clone()),
+            bits,
+            "{level:?}"
+        );
     }
 }
 
@@ -157,9 +173,14 @@ fn golden_gradients() {
         if case.key("tags") == Some("degenerate") {
             continue;
         }
-        let input = |name: &str| -> Vec<f64> { case.get32(name).into_iter().map(f64::from).collect() };
+        let input =
+            |name: &str| -> Vec<f64> { case.get32(name).into_iter().map(f64::from).collect() };
         let get = |name: &str| case.get(name).unwrap_or_default();
-        let mut x: Vec<f64> = input("re").iter().zip(input("im")).flat_map(|(&a, b)| [a, b]).collect();
+        let mut x: Vec<f64> = input("re")
+            .iter()
+            .zip(input("im"))
+            .flat_map(|(&a, b)| [a, b])
+            .collect();
         let count = x.len() / 2;
         let close = |got: f64, want: f64, what: &str| {
             let error = (got - want).abs() / (1.0 + want.abs());
@@ -185,7 +206,11 @@ fn golden_gradients() {
         let sample = Sample::new(&line).expect("data");
         let value = likelihood.evaluate(&x, sample, &mut gradient, &mut scratch(count));
         let density = FourierDensity::new(Domain::unit(), &x[..2 * count], vec![0.0; 6 * count]);
-        close(density.expect("a density").variation(), get("reg_norm")[0], "reg_norm");
+        close(
+            density.expect("a density").variation(),
+            get("reg_norm")[0],
+            "reg_norm",
+        );
         let [want] = get("line_nll") else { continue };
         close(value.expect("a value"), *want, "line_nll");
         for k in 0..count {
@@ -193,7 +218,11 @@ fn golden_gradients() {
             close(gradient[2 * k + 1], get("line_dim")[k], "line_dim");
         }
         close(gradient[2 * count], get("line_dmu")[0], "line_dmu");
-        close(gradient[2 * count + 1] / sigma, get("line_dsigma")[0], "line_dsigma");
+        close(
+            gradient[2 * count + 1] / sigma,
+            get("line_dsigma")[0],
+            "line_dsigma",
+        );
     }
 }
 
@@ -208,7 +237,8 @@ fn fitted<T: Number>(fit: Fit<T>, sample: Sample<'_, T>, count: usize) -> (Vec<T
 fn golden_fits() {
     for case in golden::read("fourier_fit.gv") {
         let get = |name: &str| case.get(name).unwrap_or_default();
-        let input = |name: &str| -> Vec<f64> { case.get32(name).into_iter().map(f64::from).collect() };
+        let input =
+            |name: &str| -> Vec<f64> { case.get32(name).into_iter().map(f64::from).collect() };
         let line = case.key("kind") == Some("line");
         let domain = if line {
             Domain::line(input("mu")[0], input("sigma")[0]).expect("a domain")
@@ -262,7 +292,10 @@ fn reference_fits<T: Number>() {
                 "{name}, {count}: {:?}, reference {want}",
                 end.value
             );
-            println!("{name} {count}: {:?} ({want}), {} evaluations", end.value, end.evaluations);
+            println!(
+                "{name} {count}: {:?} ({want}), {} evaluations",
+                end.value, end.evaluations
+            );
             // The definition agrees.
             let wide = |x: &[T]| x.iter().map(|x| x.value()).collect::<Vec<f64>>();
             let map = Map::Line(mean.value(), 2.0 * deviation.value());
@@ -299,9 +332,19 @@ fn a_free_map_fits_no_worse() {
     let (_, fixed) = fitted(fit, sample, 5);
     let free = fit.with_free_map().expect("a line");
     let (parameters, end) = fitted(free, sample, 5);
-    assert!(end.value < fixed.value - 0.01, "{} and {}", end.value, fixed.value);
+    assert!(
+        end.value < fixed.value - 0.01,
+        "{} and {}",
+        end.value,
+        fixed.value
+    );
     let density = free.density(&parameters, [0.0; 30]).expect("a density");
-    assert_ne!(density.domain(), fit.density(&parameters[..10], [0.0; 30]).expect("a density").domain());
+    assert_ne!(
+        density.domain(),
+        fit.density(&parameters[..10], [0.0; 30])
+            .expect("a density")
+            .domain()
+    );
 }
 
 #[test]
@@ -319,7 +362,10 @@ fn a_histogram_is_its_centers_with_its_counts() {
 #[test]
 fn held_out_data_choose_the_number_of_coefficients() {
     let (data, held) = (clusters(150, 5), clusters(4000, 6));
-    let (data, held) = (Sample::new(&data).expect("data"), Sample::new(&held).expect("data"));
+    let (data, held) = (
+        Sample::new(&data).expect("data"),
+        Sample::new(&held).expect("data"),
+    );
     let fit = Fit::new(Domain::line(0.0, 2.0).expect("a domain"));
     let counts = [1, 2, 4, 6, 8, 30];
     let mut parameters = vec![0.0; 60];
@@ -346,12 +392,16 @@ fn adam_fits_a_stream() {
         adam.set_rate(0.02 / f64::from(1 + epoch)).expect("a rate");
         for batch in data.chunks(64) {
             let batch = Sample::new(batch).expect("data");
-            likelihood.evaluate(&x, batch, &mut gradient, &mut scratch(6)).expect("a value");
+            likelihood
+                .evaluate(&x, batch, &mut gradient, &mut scratch(6))
+                .expect("a value");
             adam.step(&mut x, &gradient).expect("lengths");
         }
     }
     let all = Sample::new(&data).expect("data");
-    let value = likelihood.evaluate(&x, all, &mut gradient, &mut scratch(6)).expect("a value");
+    let value = likelihood
+        .evaluate(&x, all, &mut gradient, &mut scratch(6))
+        .expect("a value");
     assert!(value < best.value + 0.02, "{value}, L-BFGS {}", best.value);
     // A bad batch does no harm.
     let before = x.clone();
@@ -369,7 +419,9 @@ fn an_iteration_that_ends_early_says_so_and_keeps_the_best() {
     let mut parameters = vec![0.0; 12];
     let mut scratch = vec![0.0; Fit::<f64>::scratch_len(6)];
     let mut seen = Vec::new();
-    let end = fit.run(sample, words(1), &mut parameters, &mut scratch, |at| seen.push(at.value));
+    let end = fit.run(sample, words(1), &mut parameters, &mut scratch, |at| {
+        seen.push(at.value)
+    });
     assert_eq!(end, Err(Error::NotConverged));
     assert_eq!(seen.len(), 3);
     assert!(seen.is_sorted_by(|a, b| a > b), "it falls: {seen:?}");
@@ -395,12 +447,25 @@ fn bad_fits_are_refused() {
     assert!(Sample::weighted(&[1.0], &[1.0, 2.0]).is_err());
     let rate = Error::Domain(Parameter::Rate);
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(Likelihood::new(Domain::unit()).with_roughness(bad).err(), Some(rate));
-        assert_eq!(Fit::new(Domain::unit()).with_tolerance(bad, 1).err(), Some(rate));
+        assert_eq!(
+            Likelihood::new(Domain::unit()).with_roughness(bad).err(),
+            Some(rate)
+        );
+        assert_eq!(
+            Fit::new(Domain::unit()).with_tolerance(bad, 1).err(),
+            Some(rate)
+        );
         assert_eq!(Adam::new(bad, [0.0; 2]).err(), Some(rate));
-        assert_eq!(Lbfgs::<f64, _, 1>::new(0, bad, 1, [0.0; 2]).err(), Some(rate));
+        assert_eq!(
+            Lbfgs::<f64, _, 1>::new(0, bad, 1, [0.0; 2]).err(),
+            Some(rate)
+        );
     }
-    assert!(Likelihood::new(Domain::<f64>::unit()).with_free_map().is_err());
+    assert!(
+        Likelihood::new(Domain::<f64>::unit())
+            .with_free_map()
+            .is_err()
+    );
     let fit = Fit::new(Domain::unit());
     let sample = Sample::new(&[0.0]).expect("data");
     let mut scratch = vec![0.0; Fit::<f64>::scratch_len(1)];
@@ -412,7 +477,16 @@ fn bad_fits_are_refused() {
     };
     let coefficients = Some(Error::Domain(Parameter::Coefficients));
     assert_eq!(run(&mut [], &mut scratch), coefficients);
-    assert_eq!(run(&mut [1.0; 3], &mut scratch), Some(Error::Multiple { of: 2, found: 3 }));
-    assert!(matches!(run(&mut [1.0; 2], &mut scratch[1..]), Some(Error::Length { .. })));
-    assert!(matches!(run(&mut [1.0; 4], &mut scratch), Some(Error::Length { .. })));
+    assert_eq!(
+        run(&mut [1.0; 3], &mut scratch),
+        Some(Error::Multiple { of: 2, found: 3 })
+    );
+    assert!(matches!(
+        run(&mut [1.0; 2], &mut scratch[1..]),
+        Some(Error::Length { .. })
+    ));
+    assert!(matches!(
+        run(&mut [1.0; 4], &mut scratch),
+        Some(Error::Length { .. })
+    ));
 }

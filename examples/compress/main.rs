@@ -98,7 +98,10 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut encoder = DefaultRangeEncoder::new();
     encoder.encode_iid_symbols(&message, model)?;
     let words = encoder.into_compressed()?;
-    let bytes: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    let bytes: Vec<u8> = words
+        .iter()
+        .flat_map(|word: &u32| word.to_le_bytes())
+        .collect();
 
     // Decode there, in one lane.
     let words: Vec<u32> = bytes
@@ -120,10 +123,22 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
 
     let count = message.len() as f64;
     let side = 4 * (header.coefficients.len() + 3) + 16;
-    println!("{} values of {symbols} integers, decoded byte for byte", message.len());
-    println!("coded:             {:8.4} bits a value", 8.0 * bytes.len() as f64 / count);
-    println!("with the header:   {:8.4}", 8.0 * (bytes.len() + side) as f64 / count);
-    println!("empirical entropy: {:8.4}, which knows every count", entropy(&message, symbols));
+    println!(
+        "{} values of {symbols} integers, decoded byte for byte",
+        message.len()
+    );
+    println!(
+        "coded:             {:8.4} bits a value",
+        8.0 * bytes.len() as f64 / count
+    );
+    println!(
+        "with the header:   {:8.4}",
+        8.0 * (bytes.len() + side) as f64 / count
+    );
+    println!(
+        "empirical entropy: {:8.4}, which knows every count",
+        entropy(&message, symbols)
+    );
     Ok(())
 }
 
@@ -159,6 +174,10 @@ impl Random {
     /// A mixture of two bells, nearly normal.
     fn mixture(&mut self) -> f32 {
         let bell = (0..12).map(|_| self.unit()).sum::<f32>() - 6.0;
-        if self.unit() < 0.3 { bell * 0.25 - 1.5 } else { bell * 0.6 + 1.0 }
+        if self.unit() < 0.3 {
+            bell * 0.25 - 1.5
+        } else {
+            bell * 0.6 + 1.0
+        }
     }
 }

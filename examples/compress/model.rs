@@ -30,9 +30,7 @@ impl<const PRECISION: usize, S> EntropyModel<PRECISION> for Model<'_, PRECISION,
     type Probability = u32;
 }
 
-impl<const PRECISION: usize, S: AsRef<[u32]>> EncoderModel<PRECISION>
-    for Model<'_, PRECISION, S>
-{
+impl<const PRECISION: usize, S: AsRef<[u32]>> EncoderModel<PRECISION> for Model<'_, PRECISION, S> {
     fn left_cumulative_and_probability(
         &self,
         symbol: impl Borrow<usize>,
@@ -42,9 +40,7 @@ impl<const PRECISION: usize, S: AsRef<[u32]>> EncoderModel<PRECISION>
     }
 }
 
-impl<const PRECISION: usize, S: AsRef<[u32]>> DecoderModel<PRECISION>
-    for Model<'_, PRECISION, S>
-{
+impl<const PRECISION: usize, S: AsRef<[u32]>> DecoderModel<PRECISION> for Model<'_, PRECISION, S> {
     fn quantile_function(&self, word: u32) -> (usize, u32, NonZeroU32) {
         // A coder's word is below 2^PRECISION, and no frequency is zero.
         let (symbol, start, frequency) = self.0.symbol(word).unwrap_or_default();

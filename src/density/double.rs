@@ -145,9 +145,17 @@ pub(super) fn sin_cos_quarters<V: Lanes>(
     let terms = if V::Element::MANTISSA > 24 { 11 } else { 6 };
     let (mut sin, mut cos) = (one, one);
     for j in (1..=terms).rev() {
-        let by = |n: usize| V::splat(isa, V::Element::from_count(n));
-        sin = one.minus(square.times(sin).over(by(2 * j * (2 * j + 1))));
-        cos = one.minus(square.times(cos).over(by(2 * j * (2 * j - 1))));
+        let number = V::Element::from_count;
+        sin = one.minus(
+            square
+                .times(sin)
+                .over(V::splat(isa, number(2 * j * (2 * j + 1)))),
+        );
+        cos = one.minus(
+            square
+                .times(cos)
+                .over(V::splat(isa, number(2 * j * (2 * j - 1)))),
+        );
     }
     sin = sin.times(r);
     for _ in 0..3 {

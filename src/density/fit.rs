@@ -15,8 +15,9 @@ const ITERATIONS: usize = 2000;
 /// [`Lbfgs`] lowers the [`Likelihood`] from one or several random starts, and the best end counts. The
 /// likelihood is convex in the density, not in the coefficients, yet nearly every start comes to the same end.
 ///
-/// * **Cost:** some hundred evaluations of the likelihood: 1000 points with 16 coefficients take 3 to 15 ms on
-///   a desk's processor.
+/// * **Accuracy:** the row `Fourier density, fit`.
+/// * **Cost:** 20 to 200 evaluations of the likelihood: 1000 points with 16 coefficients take 3 ms in `f64` on one
+///   core with AVX2.
 ///
 /// ```
 /// use suanzi::density::{Density1d, Domain, Fit, FourierDensity, Sample};
@@ -240,7 +241,9 @@ impl<T: Scalar> Fit<T> {
                 Err(error) => return Err(error),
             }
             let evaluate = Likelihood::<T>::scratch_len(count);
-            let (gradient, rest) = scratch.split_at_mut_checked(trial.len()).unwrap_or_default();
+            let (gradient, rest) = scratch
+                .split_at_mut_checked(trial.len())
+                .unwrap_or_default();
             let room = rest.get_mut(..evaluate).unwrap_or_default();
             let value = judge.evaluate(trial, held, gradient, room)?;
             if value < best.map_or(T::INFINITY, |best| best.1) {

@@ -1,7 +1,7 @@
 //! The Fourier density.
 
-use super::quantile::quantile;
 use super::double::Double;
+use super::quantile::quantile;
 use super::series::{Half, NUMBERS, Series, integrate};
 use super::{Density1d, Domain};
 use crate::cpu::dispatch;
@@ -28,9 +28,9 @@ use crate::{Cpu, Error};
 ///   itself also where it is small; [`cumulative_into`](Density1d::cumulative_into) has an absolute error of a
 ///   few units. [`quantile`](Density1d::quantile) u has the cumulative u within 4 ULP or half the step to the
 ///   neighboring number, whichever is more.
-/// * **Cost:** 4 multiplications and additions a coefficient for a density; the same for the cumulative of many
-///   points, some 30 times as many for that of one, and three to ten of those for a quantile. `new` takes about
-///   60 operations for each pair of coefficients.
+/// * **Cost:** 4 multiplications and additions a coefficient for a density and for the cumulative of many points;
+///   the cumulative of one takes about 150, a quantile three to ten of those. `new` takes about 200
+///   operations for each pair of coefficients.
 ///
 /// ```
 /// use suanzi::density::{Density1d, Domain, FourierDensity};
@@ -80,10 +80,6 @@ impl<T: Scalar, S> FourierDensity<T, S> {
     pub fn count(&self) -> usize {
         self.count
     }
-
-    pub(super) fn executor(&self) -> Cpu {
-        self.executor
-    }
 }
 
 impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> FourierDensity<T, S> {
@@ -105,14 +101,21 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> FourierDensity<T, S> {
         let raise = Raise::to_one(coefficients)?;
         let mut factor = T::ONE;
         let amplitude_len = count.saturating_mul(2);
-        if let Some((amplitude, primitive)) = storage.as_mut().split_at_mut_checked(amplitude_len)
+        let parts = storage.as_mut().split_at_mut_checked(amplitude_len);
+        if let Some((amplitude, rest)) = parts
+            && let Some((primitive, lack)) = rest.split_at_mut_checked(amplitude_len)
         {
             let amplitude = amplitude.as_chunks_mut::<2>().0;
             for (k, (to, &[re, im])) in amplitude.iter_mut().zip(pairs).enumerate() {
                 let (re, im) = (raise.of(re), raise.of(im));
-                *to = if k.is_multiple_of(2) { [re, -im] } else { [-re, im] };
+                *to = if k.is_multiple_of(2) {
+                    [re, -im]
+                } else {
+                    [-re, im]
+                };
             }
-            factor = integrate(amplitude, primitive.as_chunks_mut::<4>().0);
+            let lack = lack.as_chunks_mut::<2>().0;
+            factor = integrate(amplitude, primitive.as_chunks_mut::<2>().0, lack);
         }
         Ok(Self {
             domain,
@@ -163,10 +166,12 @@ impl<T: Scalar, S: AsRef<[T]>> FourierDensity<T, S> {
     pub(super) fn series(&self) -> Series<'_, T> {
         let amplitude_len = self.count.saturating_mul(2);
         let parts = self.storage.as_ref().split_at_checked(amplitude_len);
-        let (amplitude, primitive) = parts.unwrap_or_default();
+        let (amplitude, rest) = parts.unwrap_or_default();
+        let (primitive, lack) = rest.split_at_checked(amplitude_len).unwrap_or_default();
         Series {
             amplitude: amplitude.as_chunks::<2>().0,
-            primitive: primitive.as_chunks::<4>().0,
+            primitive: primitive.as_chunks::<2>().0,
+            lack: lack.as_chunks::<2>().0,
             factor: self.factor,
         }
     }
@@ -189,7 +194,13 @@ impl<T: Scalar, S: AsRef<[T]>> FourierDensity<T, S> {
             let p = self
                 .series()
                 .stretch(number::<T>(apart), number::<T>(middle));
-            if p < T::ONE { p } else { T::ONE }
+            if p.is_nan() {
+                T::NAN
+            } else if p < T::ONE {
+                p
+            } else {
+                T::ONE
+            }
         } else if from >= to {
             T::ZERO
         } else {
@@ -340,7 +351,11 @@ fn cumulative<V: Lanes>(
     let at = Half::new(isa, place.distance, place.sign);
     let tail = series.tail(isa, place.distance, at);
     let one = V::splat(isa, V::Element::ONE);
-    let u = V::select(place.sign.lt(V::splat(isa, V::Element::ZERO)), one - tail, tail);
+    let u = V::select(
+        place.sign.lt(V::splat(isa, V::Element::ZERO)),
+        one - tail,
+        tail,
+    );
     let u = one.min(u);
     V::select(u.eq(u), u, V::splat(isa, V::Element::NAN))
 }

@@ -85,7 +85,12 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>, const PAIRS: usize> Lbfgs<T, S, PAIR
     ///
     /// [`Error::Length`] unless the storage has [`storage_len`](Self::storage_len) elements,
     /// [`Parameter::Rate`] unless the tolerance is finite and not negative.
-    pub fn new(parameters: usize, tolerance: T, iterations: usize, storage: S) -> Result<Self, Error> {
+    pub fn new(
+        parameters: usize,
+        tolerance: T,
+        iterations: usize,
+        storage: S,
+    ) -> Result<Self, Error> {
         check_len(Self::storage_len(parameters), storage.as_ref().len())?;
         if !(tolerance >= T::ZERO && tolerance < T::INFINITY) {
             return Err(Error::Domain(Parameter::Rate));
@@ -134,13 +139,20 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>, const PAIRS: usize> Lbfgs<T, S, PAIR
             }
             parts.direct(n, stored);
             let mut descent = dot(parts.direction, parts.gradient);
-            if !(descent < T::ZERO) {
+            if descent >= T::ZERO || descent.is_nan() {
                 // Rounding has spoilt the pairs.
                 stored = 0;
                 parts.direct(n, stored);
                 descent = dot(parts.direction, parts.gradient);
             }
-            let Some(lower) = search(&mut parts, x, at.value, descent, &mut at.evaluations, &mut function) else {
+            let Some(lower) = search(
+                &mut parts,
+                x,
+                at.value,
+                descent,
+                &mut at.evaluations,
+                &mut function,
+            ) else {
                 if stored == 0 {
                     return Ok(at);
                 }
@@ -161,7 +173,11 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>, const PAIRS: usize> Lbfgs<T, S, PAIR
             progress(at);
             let size = if lower < T::ZERO { -lower } else { lower };
             let size = if size > T::ONE { size } else { T::ONE };
-            stalled = if fall <= self.tolerance * size { stalled + 1 } else { 0 };
+            stalled = if fall <= self.tolerance * size {
+                stalled + 1
+            } else {
+                0
+            };
             if stalled == STALLED {
                 return Ok(at);
             }
@@ -274,14 +290,15 @@ fn search<T: Scalar>(
         let found = function(parts.trial, parts.trial_gradient);
         *evaluations = evaluations.saturating_add(1);
         lower = None;
-        if !(found <= value + enough * t * descent) || !finite(found) {
-            high = t;
-        } else {
+        if finite(found) && found <= value + enough * t * descent {
             lower = (found < value).then_some(found);
-            if !(dot(parts.trial_gradient, parts.direction) < flat * descent) {
+            if dot(parts.trial_gradient, parts.direction) < flat * descent {
+                low = t;
+            } else {
                 break;
             }
-            low = t;
+        } else {
+            high = t;
         }
         t = if high < T::INFINITY {
             (low + high) * T::HALF
@@ -301,11 +318,11 @@ fn greatest<T: Scalar>(x: &[T]) -> T {
     let mut greatest = T::ZERO;
     for &x in x {
         let magnitude = if x < T::ZERO { -x } else { x };
-        if !(magnitude <= greatest) {
-            greatest = magnitude;
-        }
         if magnitude.is_nan() {
             return T::NAN;
+        }
+        if magnitude > greatest {
+            greatest = magnitude;
         }
     }
     greatest

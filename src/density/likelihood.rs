@@ -1,12 +1,12 @@
 //! How well coefficients explain data, and the gradient of that.
 
-use super::Domain;
+use super::roughness::roughness;
 use super::series::{Half, horner};
+use super::{Domain, Sample};
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::math::ln::ln_lanes;
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute as _;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::{Cpu, Error};
 
@@ -14,83 +14,6 @@ use crate::{Cpu, Error};
 const PIECE: usize = 4096;
 /// Sums beside those of the coefficients: the value, and those of location and scale.
 const OTHERS: usize = 3;
-
-/// Data to fit: values, and how often or how surely each was seen.
-///
-/// A histogram is its centers with its counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a, T> {
-    values: &'a [T],
-    weights: Option<&'a [T]>,
-    total: T,
-}
-
-impl<'a, T: Scalar> Sample<'a, T> {
-    /// Returns values that count alike.
-    ///
-    /// # Errors
-    ///
-    /// [`Parameter::Weights`] if there are none.
-    pub fn new(values: &'a [T]) -> Result<Self, Error> {
-        let total = T::from_count(values.len());
-        Self::checked(values, None, total)
-    }
-
-    /// Returns values with weights.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Length`] unless there is a weight for each value, [`Parameter::Weights`] if one is negative or
-    /// not finite or their sum is not finite and positive.
-    pub fn weighted(values: &'a [T], weights: &'a [T]) -> Result<Self, Error> {
-        check_len(values.len(), weights.len())?;
-        let mut total = T::ZERO;
-        for &weight in weights {
-            if !(weight >= T::ZERO) {
-                return Err(Error::Domain(Parameter::Weights));
-            }
-            total = total + weight;
-        }
-        Self::checked(values, Some(weights), total)
-    }
-
-    fn checked(values: &'a [T], weights: Option<&'a [T]>, total: T) -> Result<Self, Error> {
-        if total > T::ZERO && total < T::INFINITY {
-            Ok(Self {
-                values,
-                weights,
-                total,
-            })
-        } else {
-            Err(Error::Domain(Parameter::Weights))
-        }
-    }
-
-    /// Returns the weighted mean and standard deviation: what the article begins a line's map with, the
-    /// location and half the scale.
-    #[must_use]
-    pub fn moments(&self) -> (T, T) {
-        let (mut mean, mut squares, mut seen) = (T::ZERO, T::ZERO, T::ZERO);
-        for (i, &value) in self.values.iter().enumerate() {
-            let weight = self.weight(i);
-            if weight > T::ZERO {
-                // Welford's update.
-                seen = seen + weight;
-                let off = value - mean;
-                mean = mean + off * (weight / seen);
-                squares = squares + weight * off * (value - mean);
-            }
-        }
-        (mean, (squares / seen).root())
-    }
-
-    fn weight(&self, i: usize) -> T {
-        match self.weights {
-            Some(weights) => weights.get(i).copied().unwrap_or(T::ZERO),
-            None => T::ONE,
-        }
-    }
-}
 
 /// The mean negative log-likelihood of data under a Fourier density, with its exact gradient.
 ///
@@ -244,7 +167,11 @@ impl<T: Scalar> Likelihood<T> {
         let a = parameters.as_chunks::<2>().0;
         let mut energy = T::ZERO;
         for (k, (b, &[re, im])) in amplitude.iter_mut().zip(a).enumerate() {
-            *b = if k.is_multiple_of(2) { [re, -im] } else { [-re, im] };
+            *b = if k.is_multiple_of(2) {
+                [re, -im]
+            } else {
+                [-re, im]
+            };
             energy = energy + (re * re + im * im);
         }
         let (correlation, sums) = rest.split_at_mut_checked(2 * count).unwrap_or_default();
@@ -288,15 +215,27 @@ impl<T: Scalar> Likelihood<T> {
         if self.roughness > T::ZERO {
             let correlation = correlation.as_chunks_mut::<2>().0;
             let gradient = gradient.as_chunks_mut::<2>().0;
-            value = value
-                + roughness(self.roughness, amplitude, energy, correlation, gradient);
+            value = value + roughness(self.roughness, amplitude, energy, correlation, gradient);
         }
         // Back from b to a.
-        for (k, g) in gradient.as_chunks_mut::<2>().0.iter_mut().take(count).enumerate() {
+        for (k, g) in gradient
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .take(count)
+            .enumerate()
+        {
             let [re, im] = *g;
-            *g = if k.is_multiple_of(2) { [re, -im] } else { [-re, im] };
+            *g = if k.is_multiple_of(2) {
+                [re, -im]
+            } else {
+                [-re, im]
+            };
         }
-        Ok(if value == value { value } else { T::NAN })
+        for g in gradient.iter_mut().filter(|g| g.is_nan()) {
+            *g = T::NAN;
+        }
+        Ok(if value.is_nan() { T::NAN } else { value })
     }
 }
 
@@ -385,7 +324,9 @@ impl<T: Scalar> Points<'_, T> {
         let (mut p, mut q) = (re * inverse, -(im * inverse));
         let p_first = V::select(counts, p, zero);
         (p, q) = (p_first, V::select(counts, q, zero));
-        let (others, sums) = sums.split_at_mut_checked(OTHERS * LANES).unwrap_or_default();
+        let (others, sums) = sums
+            .split_at_mut_checked(OTHERS * LANES)
+            .unwrap_or_default();
         let mut turning = zero;
         let pairs = sums.as_chunks_mut::<{ 2 * LANES }>().0;
         for (k, (sums, &[b, c])) in pairs.iter_mut().zip(self.amplitude).enumerate() {
@@ -414,7 +355,12 @@ impl<T: Scalar> Points<'_, T> {
             let (by_location, by_scale) = map.split_at_mut_checked(LANES).unwrap_or_default();
             let location = -(by_v / V::splat(isa, scale));
             add_to(isa, by_location, at, V::select(counts, location, zero));
-            add_to(isa, by_scale, at, V::select(counts, weight - by_v * v, zero));
+            add_to(
+                isa,
+                by_scale,
+                at,
+                V::select(counts, weight - by_v * v, zero),
+            );
         }
     }
 }
@@ -426,44 +372,4 @@ fn add_to<V: Lanes>(isa: V::Isa, sum: &mut [V::Element], at: usize, v: V) {
         return;
     };
     (V::load(isa, to) + v).store(to);
-}
-
-/// Adds the gradient of the roughness, by the conjugates of b, and returns its value.
-fn roughness<T: Scalar>(
-    factor: T,
-    b: &[[T; 2]],
-    energy: T,
-    correlation: &mut [[T; 2]],
-    gradient: &mut [[T; 2]],
-) -> T {
-    let pi = T::nearest(core::f64::consts::PI);
-    let scale = factor * pi * pi / (energy * energy);
-    let mut value = T::ZERO;
-    for (n, c) in correlation.iter_mut().enumerate() {
-        let (mut re, mut im) = (T::ZERO, T::ZERO);
-        for (&[x, y], &[u, v]) in b.get(n..).unwrap_or_default().iter().zip(b) {
-            re = re + (x * u + y * v);
-            im = im + (y * u - x * v);
-        }
-        let weight = T::from_count(n) * T::from_count(n) * scale;
-        value = value + weight * (re * re + im * im);
-        *c = [re * weight, im * weight];
-    }
-    let rest = value * T::TWO / energy;
-    for (j, (g, &[x, y])) in gradient.iter_mut().zip(b).enumerate() {
-        let (mut re, mut im) = (-(x * rest), -(y * rest));
-        for (n, &[c, d]) in correlation.iter().enumerate().skip(1) {
-            // conj(C_n) b_{j+n} + C_n b_{j-n}.
-            if let Some(&[u, v]) = b.get(j + n) {
-                re = re + (c * u + d * v);
-                im = im + (c * v - d * u);
-            }
-            if let Some(&[u, v]) = j.checked_sub(n).and_then(|at| b.get(at)) {
-                re = re + (c * u - d * v);
-                im = im + (c * v + d * u);
-            }
-        }
-        *g = [g[0] + re * T::TWO, g[1] + im * T::TWO];
-    }
-    value
 }

@@ -4,7 +4,6 @@ use super::series::{Half, Series};
 use super::{Density1d, FourierDensity};
 use crate::math::exp::exp_lanes;
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute as _;
 use crate::simd::{Lanes, One, number};
 
 /// How far the substitution goes: beyond it what is left at an end is below the precision.
@@ -40,8 +39,9 @@ impl<T: Scalar, S: AsRef<[T]>> FourierDensity<T, S> {
     /// Returns the differential entropy in nats, the integral of -q ln q, by a double exponential quadrature
     /// (Takahasi and Mori, 1974) of 2 `nodes` + 1 nodes.
     ///
-    /// Eight nodes a coefficient give about nine digits where the density has no zero, 100 about six where it
-    /// has one, since q ln q is not smooth there.
+    /// Where the density has no zero the error falls with the nodes at an exponential rate, once there are some
+    /// eight for each coefficient; zeros slow it down, since q ln q is not smooth there: the row `Fourier density,
+    /// entropy`.
     ///
     /// ```
     /// use suanzi::density::{Domain, FourierDensity};
@@ -90,11 +90,7 @@ impl<T: Scalar, S: AsRef<[T]>> FourierDensity<T, S> {
 ///
 /// With x = tanh(pi/2 sinh t) the distance from an end is 2 / (1 + exp(pi sinh |t|)), and its change with t
 /// pi cosh(t) times distance times (2 - distance) / 2.
-fn integral<T: Scalar>(
-    series: Series<'_, T>,
-    nodes: usize,
-    mut f: impl FnMut(T, T, T) -> T,
-) -> T {
+fn integral<T: Scalar>(series: Series<'_, T>, nodes: usize, mut f: impl FnMut(T, T, T) -> T) -> T {
     let lane = |x: T| T::Lanes::<One>::splat(One, x);
     let exp = |x: T| number::<T>(exp_lanes(One, lane(x)));
     let pi = T::nearest(core::f64::consts::PI);
@@ -118,5 +114,6 @@ fn integral<T: Scalar>(
         }
     }
     // The weights are of the same quadrature, whose error they share.
-    sum / weights
+    let mean = sum / weights;
+    if mean.is_nan() { T::NAN } else { mean }
 }

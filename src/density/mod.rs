@@ -21,12 +21,15 @@
 mod adam;
 mod domain;
 mod double;
+mod exact;
 mod fit;
 mod fourier;
 mod lbfgs;
 mod likelihood;
 mod measure;
 mod quantile;
+mod roughness;
+mod sample;
 mod series;
 mod table;
 
@@ -35,7 +38,8 @@ pub use domain::Domain;
 pub use fit::Fit;
 pub use fourier::FourierDensity;
 pub use lbfgs::{Lbfgs, Progress};
-pub use likelihood::{Likelihood, Sample};
+pub use likelihood::Likelihood;
+pub use sample::Sample;
 pub use table::{Bins, CoderTable};
 
 use crate::Error;

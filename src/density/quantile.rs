@@ -79,7 +79,11 @@ fn search<T: Scalar>(
     let lane = |x: T| T::Lanes::<One>::splat(One, x);
     let target = number::<T>(target.high);
     let (mut low, mut high) = (T::ZERO, T::ONE);
-    let mut d = if target < T::HALF { target + target } else { T::ONE };
+    let mut d = if target < T::HALF {
+        target + target
+    } else {
+        T::ONE
+    };
     for _ in 0..STEPS {
         let at = Half::new(isa, lane(d), sign);
         let excess = number::<T>(series.tail(isa, lane(d), at)) - target;
@@ -87,7 +91,7 @@ fn search<T: Scalar>(
         let Some(next) = step(&mut low, &mut high, d, excess, slope) else {
             return d;
         };
-        let close = near(next, d, T::from_count(8));
+        let close = near(next, d, T::from_count(1 << 9));
         d = next;
         if close {
             break;
@@ -134,6 +138,9 @@ fn step<T: Scalar>(low: &mut T, high: &mut T, d: T, excess: T, slope: T) -> Opti
         return None;
     }
     let newton = d - excess / slope;
+    if newton == d {
+        return None;
+    }
     if newton > *low && newton < *high {
         return Some(newton);
     }

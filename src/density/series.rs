@@ -24,8 +24,10 @@ pub(super) const NUMBERS: usize = 6;
 pub(super) struct Series<'a, T> {
     /// b_k, scaled by a power of two.
     pub(super) amplitude: &'a [[T; 2]],
-    /// D_k: real and imaginary part, and what these lack.
-    pub(super) primitive: &'a [[T; 4]],
+    /// D_k.
+    pub(super) primitive: &'a [[T; 2]],
+    /// What the numbers of the primitive lack.
+    pub(super) lack: &'a [[T; 2]],
     /// 1 / (2 c).
     pub(super) factor: T,
 }
@@ -68,12 +70,7 @@ impl<'a, T: Scalar> Series<'a, T> {
 
     /// Returns the probability between the end and the point, in working precision.
     #[inline(always)]
-    pub(super) fn tail<V: Lanes<Element = T>>(
-        self,
-        isa: V::Isa,
-        distance: V,
-        at: Half<V>,
-    ) -> V {
+    pub(super) fn tail<V: Lanes<Element = T>>(self, isa: V::Isa, distance: V, at: Half<V>) -> V {
         let (re, im) = horner(isa, self.primitive, at.point(isa));
         // (w - 1) = 2 sin (-sin + i sign cos).
         let sum = at.sin.mul_add(re, at.sign * at.cos * im) * (at.sin + at.sin) * at.sign;
@@ -99,7 +96,7 @@ impl<'a, T: Scalar> Series<'a, T> {
         );
         let zero = Double::of(isa, V::splat(isa, T::ZERO));
         let (mut re, mut im) = (zero, zero);
-        for &[a, b, c, d] in self.primitive.iter().rev() {
+        for (&[a, b], &[c, d]) in self.primitive.iter().zip(self.lack).rev() {
             let next = re.times(x).minus(im.times(y));
             im = re.times(y).plus(im.times(x)).plus(Double::splat(isa, b, d));
             re = next.plus(Double::splat(isa, a, c));
@@ -125,11 +122,13 @@ impl<'a, T: Scalar> Series<'a, T> {
         let (mut sin, mut cos) = (T::ZERO, T::ONE);
         let (mut x, mut y) = (T::ONE, T::ZERO);
         let mut sum = T::ZERO;
-        for (n, &[re, im, re_low, im_low]) in self.primitive.iter().enumerate() {
+        let mut rest = self.primitive.iter().zip(self.lack).peekable();
+        while let Some((&[re, im], &[re_low, im_low])) = rest.next() {
             (sin, cos) = (sin * half.1 + cos * half.0, cos * half.1 - sin * half.0);
             (x, y) = (x * point.1 - y * point.0, x * point.0 + y * point.1);
             // d_n is the difference of two neighbors.
-            let [a, b, c, d] = self.primitive.get(n + 1).copied().unwrap_or([T::ZERO; 4]);
+            let zero = [T::ZERO; 2];
+            let (&[a, b], &[c, d]) = rest.peek().copied().unwrap_or((&zero, &zero));
             let (re, im) = ((re - a) + (re_low - c), (im - b) + (im_low - d));
             sum = sum - sin * (re * y + im * x);
         }
@@ -150,27 +149,18 @@ impl<'a, T: Scalar> Series<'a, T> {
     }
 }
 
-/// Evaluates a polynomial of the first two numbers of each coefficient at a point.
-///
-/// The even and the odd coefficients go separately, in the square of the point, so that their chains hide
-/// each other's latency.
+/// Evaluates a polynomial at a point.
 #[inline(always)]
-pub(super) fn horner<V: Lanes, const N: usize>(
+pub(super) fn horner<V: Lanes>(
     isa: V::Isa,
-    coefficients: &[[V::Element; N]],
+    coefficients: &[[V::Element; 2]],
     (x, y): (V, V),
 ) -> (V, V) {
-    let part = |coefficient: &[V::Element; N]| {
-        let mut parts = coefficient.iter().copied();
-        let mut next = || V::splat(isa, parts.next().unwrap_or(V::Element::ZERO));
-        (next(), next())
-    };
     let zero = V::splat(isa, V::Element::ZERO);
     let (mut re, mut im) = (zero, zero);
-    for coefficient in coefficients.iter().rev() {
-        let (a, b) = part(coefficient);
-        let next = (-im).mul_add(y, re.mul_add(x, a));
-        im = re.mul_add(y, im.mul_add(x, b));
+    for &[a, b] in coefficients.iter().rev() {
+        let next = (-im).mul_add(y, re.mul_add(x, V::splat(isa, a)));
+        im = re.mul_add(y, im.mul_add(x, V::splat(isa, b)));
         re = next;
     }
     (re, im)
@@ -181,12 +171,11 @@ fn single<T: Scalar>(of: Double<T::Lanes<One>>) -> T {
     number::<T>(of.rounded())
 }
 
+/// One lane.
+type Of<T> = <T as Compute>::Lanes<One>;
+
 /// Returns sum_k b_{k+n} conj(b_k) in twice the precision.
-fn autocorrelation<T: Scalar>(
-    b: &[[T; 2]],
-    n: usize,
-) -> (Double<T::Lanes<One>>, Double<T::Lanes<One>>) {
-    type Of<T> = <T as Compute>::Lanes<One>;
+fn autocorrelation<T: Scalar>(b: &[[T; 2]], n: usize) -> (Double<Of<T>>, Double<Of<T>>) {
     let lane = |x: T| Double::<Of<T>>::of(One, Of::<T>::splat(One, x));
     let (mut re, mut im) = (lane(T::ZERO), lane(T::ZERO));
     for (&[c, d], &[x, y]) in b.get(n..).unwrap_or_default().iter().zip(b) {
@@ -198,19 +187,20 @@ fn autocorrelation<T: Scalar>(
 }
 
 /// Fills the primitive of these amplitudes and returns 1 / (2 c).
-pub(super) fn integrate<T: Scalar>(amplitude: &[[T; 2]], primitive: &mut [[T; 4]]) -> T {
-    type Of<T> = <T as Compute>::Lanes<One>;
+pub(super) fn integrate<T: Scalar>(
+    amplitude: &[[T; 2]],
+    primitive: &mut [[T; 2]],
+    lack: &mut [[T; 2]],
+) -> T {
     let (c, _) = autocorrelation(amplitude, 0);
     let scale = pi::<Of<T>>(One).times(c);
     let zero = Double::<Of<T>>::of(One, Of::<T>::splat(One, T::ZERO));
     let (mut re, mut im) = (zero, zero);
-    for (k, to) in primitive.iter_mut().enumerate().rev() {
-        *to = [
-            number::<T>(re.high),
-            number::<T>(im.high),
-            number::<T>(re.low),
-            number::<T>(im.low),
-        ];
+    let mut k = amplitude.len();
+    for (to, lack) in primitive.iter_mut().zip(lack).rev() {
+        k = k.saturating_sub(1);
+        *to = [number::<T>(re.high), number::<T>(im.high)];
+        *lack = [number::<T>(re.low), number::<T>(im.low)];
         if k > 0 {
             let (x, y) = autocorrelation(amplitude, k);
             let by = scale.times(Double::of(One, Of::<T>::splat(One, T::from_count(k))));

@@ -4,7 +4,6 @@ use super::Density1d;
 use crate::Error;
 use crate::error::{Parameter, check_len};
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute as _;
 
 /// The greatest precision.
 const BITS: u32 = 31;

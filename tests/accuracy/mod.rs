@@ -496,6 +496,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "",
     },
     Row {
+        operation: "Fourier density, entropy",
+        f32_bound: f64::NAN,
+        f64_bound: 1e-7,
+        unit: "nats",
+        note: "entropy and divergence, up to 17 coefficients with 600 nodes, zeros included",
+    },
+    Row {
         operation: "Fourier density, likelihood",
         f32_bound: 4.0,
         f64_bound: 4.0,

@@ -118,7 +118,11 @@ impl Map {
             }
             Self::Line(location, scale) => {
                 let v = (Wide::from(y) - location.into()).over(scale.into());
-                let e = if v.high < 0.0 { v * two } else { negative(v) * two };
+                let e = if v.high < 0.0 {
+                    v * two
+                } else {
+                    negative(v) * two
+                };
                 let e = e.exp();
                 let x = (one - e).over(one + e);
                 let slope = (e * 4.0.into()).over((one + e) * (one + e));
