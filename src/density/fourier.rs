@@ -1,16 +1,15 @@
 //! The Fourier density.
 
 use super::double::Double;
+use super::many::{Wanted, many, of};
 use super::quantile::quantile;
-use super::series::{Half, NUMBERS, Series, integrate};
+use super::series::{NUMBERS, Series, integrate};
 use super::{Density1d, Domain};
-use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::math::exp::scale;
-use crate::math::ln::ln_lanes;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
-use crate::simd::{Isa, Lanes, One, number, order};
+use crate::simd::{Lanes, One, number};
 use crate::{Cpu, Error};
 
 /// A density that is the square of a short Fourier series, normalized.
@@ -249,12 +248,14 @@ impl<T: Scalar, S: AsRef<[T]>> FourierDensity<T, S> {
 impl<T: Scalar, S: AsRef<[T]>> Density1d<T> for FourierDensity<T, S> {
     fn density(&self, y: T) -> T {
         let y = T::Lanes::<One>::splat(One, y);
-        number::<T>(density(One, self.domain, self.series(), y))
+        let series = self.series();
+        number::<T>(of(One, Wanted::Density, self.domain, series, y))
     }
 
     fn ln_density(&self, y: T) -> T {
         let y = T::Lanes::<One>::splat(One, y);
-        number::<T>(ln_density(One, self.domain, self.series(), y))
+        let series = self.series();
+        number::<T>(of(One, Wanted::Logarithm, self.domain, series, y))
     }
 
     fn cumulative(&self, y: T) -> T {
@@ -279,83 +280,21 @@ impl<T: Scalar, S: AsRef<[T]>> Density1d<T> for FourierDensity<T, S> {
     fn density_into(&self, y: &[T], out: &mut [T]) -> Result<(), Error> {
         check_len(y.len(), out.len())?;
         let (domain, series) = (self.domain, self.series());
-        dispatch!(self.executor, isa => many::<_, T>(isa, y, out, #[inline(always)] |y| density(isa, domain, series, y)));
+        many(self.executor, Wanted::Density, domain, series, y, out);
         Ok(())
     }
 
     fn ln_density_into(&self, y: &[T], out: &mut [T]) -> Result<(), Error> {
         check_len(y.len(), out.len())?;
         let (domain, series) = (self.domain, self.series());
-        dispatch!(self.executor, isa => many::<_, T>(isa, y, out, #[inline(always)] |y| ln_density(isa, domain, series, y)));
+        many(self.executor, Wanted::Logarithm, domain, series, y, out);
         Ok(())
     }
 
     fn cumulative_into(&self, y: &[T], out: &mut [T]) -> Result<(), Error> {
         check_len(y.len(), out.len())?;
         let (domain, series) = (self.domain, self.series());
-        dispatch!(self.executor, isa => many::<_, T>(isa, y, out, #[inline(always)] |y| cumulative(isa, domain, series, y)));
+        many(self.executor, Wanted::Cumulative, domain, series, y, out);
         Ok(())
     }
-}
-
-/// Maps points to numbers, several vectors at a time.
-#[inline(always)]
-fn many<S: Isa, T: Scalar>(
-    isa: S,
-    y: &[T],
-    out: &mut [T],
-    f: impl Fn(T::Several<S>) -> T::Several<S>,
-) {
-    order::map::<T::Several<S>, _>(
-        isa,
-        (Some(y), out),
-        #[inline(always)]
-        |y, _| f(y),
-    );
-}
-
-#[inline(always)]
-fn density<V: Lanes>(
-    isa: V::Isa,
-    domain: Domain<V::Element>,
-    series: Series<'_, V::Element>,
-    y: V,
-) -> V {
-    let place = domain.place(isa, y);
-    let at = Half::new(isa, place.distance, place.sign);
-    let p = series.density(isa, at) * place.slope;
-    V::select(p.eq(p), p, V::splat(isa, V::Element::NAN))
-}
-
-#[inline(always)]
-fn ln_density<V: Lanes>(
-    isa: V::Isa,
-    domain: Domain<V::Element>,
-    series: Series<'_, V::Element>,
-    y: V,
-) -> V {
-    let place = domain.place(isa, y);
-    let at = Half::new(isa, place.distance, place.sign);
-    let ln = ln_lanes(isa, series.density(isa, at)) + domain.ln_slope(isa, y);
-    V::select(ln.eq(ln), ln, V::splat(isa, V::Element::NAN))
-}
-
-#[inline(always)]
-fn cumulative<V: Lanes>(
-    isa: V::Isa,
-    domain: Domain<V::Element>,
-    series: Series<'_, V::Element>,
-    y: V,
-) -> V {
-    let place = domain.place(isa, y);
-    let at = Half::new(isa, place.distance, place.sign);
-    let tail = series.tail(isa, place.distance, at);
-    let one = V::splat(isa, V::Element::ONE);
-    let u = V::select(
-        place.sign.lt(V::splat(isa, V::Element::ZERO)),
-        one - tail,
-        tail,
-    );
-    let u = one.min(u);
-    V::select(u.eq(u), u, V::splat(isa, V::Element::NAN))
 }

@@ -108,7 +108,8 @@ fn integral<T: Scalar>(series: Series<'_, T>, nodes: usize, mut f: impl FnMut(T,
             let at = Half::new(One, lane(distance), lane(sign));
             let p = number::<T>(series.density(One, at));
             weights = weights + weight * p;
-            if weight * p > T::ZERO {
+            // What is left at an end would round into it.
+            if weight * p > T::ONE / T::INTEGERS_FROM {
                 sum = sum + weight * p * f(distance, sign, p);
             }
         }

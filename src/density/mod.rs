@@ -26,6 +26,7 @@ mod fit;
 mod fourier;
 mod lbfgs;
 mod likelihood;
+mod many;
 mod measure;
 mod quantile;
 mod roughness;

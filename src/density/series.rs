@@ -35,10 +35,10 @@ pub(super) struct Series<'a, T> {
 /// A point of the unit circle as the sine and cosine of half its angle, and the end that it is seen from.
 #[derive(Clone, Copy)]
 pub(super) struct Half<V> {
-    sin: V,
-    cos: V,
+    pub(super) sin: V,
+    pub(super) cos: V,
     /// One from the lower end, minus one from the upper.
-    sign: V,
+    pub(super) sign: V,
 }
 
 impl<V: Lanes> Half<V> {
@@ -64,14 +64,30 @@ impl<'a, T: Scalar> Series<'a, T> {
     /// Returns the density on the period.
     #[inline(always)]
     pub(super) fn density<V: Lanes<Element = T>>(self, isa: V::Isa, at: Half<V>) -> V {
-        let (re, im) = horner(isa, self.amplitude, at.point(isa));
+        self.density_of(isa, horner(isa, self.amplitude, at.point(isa)))
+    }
+
+    /// Returns the density from the value of B.
+    #[inline(always)]
+    pub(super) fn density_of<V: Lanes<Element = T>>(self, isa: V::Isa, (re, im): (V, V)) -> V {
         re.mul_add(re, im * im) * V::splat(isa, self.factor)
     }
 
     /// Returns the probability between the end and the point, in working precision.
     #[inline(always)]
     pub(super) fn tail<V: Lanes<Element = T>>(self, isa: V::Isa, distance: V, at: Half<V>) -> V {
-        let (re, im) = horner(isa, self.primitive, at.point(isa));
+        let sum = horner(isa, self.primitive, at.point(isa));
+        Self::tail_of(isa, distance, at, sum)
+    }
+
+    /// Returns that probability from the value of D.
+    #[inline(always)]
+    pub(super) fn tail_of<V: Lanes<Element = T>>(
+        isa: V::Isa,
+        distance: V,
+        at: Half<V>,
+        (re, im): (V, V),
+    ) -> V {
         // (w - 1) = 2 sin (-sin + i sign cos).
         let sum = at.sin.mul_add(re, at.sign * at.cos * im) * (at.sin + at.sin) * at.sign;
         let tail = distance.mul_add(V::splat(isa, T::HALF), -sum);

@@ -439,7 +439,8 @@ pub(crate) fn fourier_fit(o: &mut Operands<T>) -> Result<(), Error> {
     let likelihood = fit.likelihood();
     let mut gradient = [T::default(); 2 * COUNT + 2];
     let mut scratch_of = [T::default(); Likelihood::<T>::scratch_len(COUNT)];
-    let weighted = Sample::weighted(y, first(&[o.t; 64], o.n))?;
+    let weights = [o.t; 64];
+    let weighted = Sample::weighted(y, first(&weights, o.n))?;
     let value = likelihood.evaluate(parameters, weighted, &mut gradient, &mut scratch_of)?;
     let mut adam = Adam::new(o.t, [T::default(); Adam::<T, [T; 0]>::storage_len(2 * COUNT + 2)])?;
     adam.set_rate(o.t / T::from(64_i16))?;
