@@ -23,7 +23,7 @@ use crate::simd::Lanes;
 /// use suanzi::density::Domain;
 ///
 /// assert!(Domain::interval(2.0_f32, 1.0).is_err());
-/// assert_eq!(Domain::unit().middle(), 0.0_f64);
+/// assert_eq!(Domain::<f64>::unit().middle(), 0.0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain<T> {
