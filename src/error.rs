@@ -5,7 +5,7 @@ use core::fmt;
 /// Says why a call was refused.
 ///
 /// Every check stands at the door of a public function: when one of these comes back, no output has
-/// been written and no state has changed. What is wrong with *data* (NaN, infinities) is not an
+/// been written and no state has changed ([`NotConverged`](Self::NotConverged) alone comes after the work). What is wrong with *data* (NaN, infinities) is not an
 /// error; each operation documents the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -35,6 +35,8 @@ pub enum Error {
     /// The executor lacks what was asked for: an instruction set, a form of the operation on a device,
     /// or reach to the buffer.
     Unsupported,
+    /// An iteration ended before it was as close as asked; the best that it found stands in the output.
+    NotConverged,
     /// The driver of a device failed with this result; see [`gpu`](crate::gpu) for when it comes.
     Device(i32),
 }
@@ -92,7 +94,7 @@ pub enum Parameter {
     Shape,
     /// The distance between rows or elements: rows must not overlap.
     Stride,
-    /// A learning rate or a weight decay: finite and not negative.
+    /// A learning rate, a decay or a penalty: finite and not negative, within the domain that it names.
     Rate,
     /// The ratio of two learning rates: finite and positive.
     Ratio,
@@ -104,6 +106,14 @@ pub enum Parameter {
     Noise,
     /// The size of a code: at least two words, a positive length, finite bits.
     Code,
+    /// The ends of an interval, or a location and a scale: finite, in order, the size positive.
+    Interval,
+    /// Coefficients of a density: some not zero, all finite.
+    Coefficients,
+    /// A probability in bits: positive, and wide enough for the alphabet.
+    Precision,
+    /// The weights of a sample: finite, none negative, some positive.
+    Weights,
 }
 
 impl fmt::Display for Error {
@@ -116,6 +126,7 @@ impl fmt::Display for Error {
             Self::Capacity { limit } => write!(f, "only {limit} entries fit"),
             Self::Domain(parameter) => write!(f, "{parameter}"),
             Self::Unsupported => f.write_str("this executor lacks what was asked for"),
+            Self::NotConverged => f.write_str("the iteration ended before it converged"),
             Self::Device(code) => write!(f, "the device failed with result {code}"),
         }
     }
@@ -149,12 +160,16 @@ impl fmt::Display for Parameter {
             Self::Epsilon => "epsilon must be finite and positive",
             Self::Shape => "a matrix needs positive rows and columns whose product fits",
             Self::Stride => "the strides must keep rows apart",
-            Self::Rate => "a learning rate or a decay must be finite and not negative",
             Self::Ratio => "the ratio of two learning rates must be finite and positive",
             Self::Beta => "the decay of a running mean must be within [0, 1)",
             Self::Step => "the number of a step must be positive and within the schedule",
             Self::Noise => "the variance of the last step must be within (0, 1)",
             Self::Code => "a code needs two words or more, a positive length and finite bits",
+            Self::Interval => "an interval or scale must be finite and positive",
+            Self::Coefficients => "coefficients must be finite and some not zero",
+            Self::Precision => "the precision must be positive and hold the alphabet",
+            Self::Weights => "weights must be finite, none negative and some positive",
+            Self::Rate => "a rate, decay or penalty must be finite and within its domain",
         })
     }
 }

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
+//! | [`density`] | Fourier densities: evaluated, inverted, fitted, and as integers of a coder |
 //! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; linear recurrences, RWKV and Mamba |
 //! | [`adapter`] | LoRA and its relatives beside frozen layers, and the steps of LoRA+ |
 //! | [`patch`] | images as tokens and back without loss, capacities of codes, the schedule of noise |
@@ -59,6 +60,7 @@ pub mod adapter;
 #[allow(unsafe_code, reason = "callers in C have pointers")]
 pub mod capi;
 mod cpu;
+pub mod density;
 mod error;
 #[cfg_attr(
     feature = "cuda",
@@ -169,6 +171,14 @@ pub fn compiled_once() -> Result<(), Error> {
         CrossEntropy::new(Logits::new()).evaluate(&[T::one()], 0, &mut [T::one()])?;
         SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
+        let (domain, one) = (density::Domain::unit(), [T::one(), T::zero()]);
+        let flat = density::FourierDensity::new(domain, &one, [T::zero(); 6])?;
+        density::Density1d::quantile_into(&flat, none, &mut [])?;
+        density::Density1d::density_into(&flat, none, &mut [])?;
+        density::Density1d::ln_density_into(&flat, none, &mut [])?;
+        density::Density1d::cumulative_into(&flat, none, &mut [])?;
+        let sample = density::Sample::new(&one)?;
+        density::Likelihood::new(domain).evaluate(&one, sample, none, &mut [])?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
     }
     fn recurrences<T: Scalar>() -> Result<(), Error> {

@@ -99,7 +99,7 @@ impl From<Error> for Status {
             Error::Domain(Parameter::Heads) => Self::Heads,
             Error::Domain(Parameter::Window) => Self::Window,
             Error::Domain(_) => Self::Domain,
-            Error::Unsupported | Error::Device(_) => Self::Unsupported,
+            Error::Unsupported | Error::NotConverged | Error::Device(_) => Self::Unsupported,
         }
     }
 }

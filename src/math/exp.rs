@@ -198,7 +198,7 @@ pub(crate) fn factor_lanes<V: Lanes>(isa: V::Isa, x: V) -> V {
 
 /// The exponential in parts: (high + low) * first * second, right to a few bits beyond the precision.
 #[derive(Clone, Copy)]
-pub(super) struct Parts<V> {
+pub(crate) struct Parts<V> {
     /// Within [sqrt(1/2), sqrt(2)].
     pub(super) high: V,
     /// At most half an ULP of `high`.
@@ -212,7 +212,7 @@ pub(super) struct Parts<V> {
 impl<V: Lanes> Parts<V> {
     /// Returns the exponential of x + low, for x between about `EXP_MIN` and `EXP_MAX`.
     #[inline(always)]
-    pub(super) fn new(isa: V::Isa, x: V, low: V) -> Self {
+    pub(crate) fn new(isa: V::Isa, x: V, low: V) -> Self {
         let (k, r, r_low) = reduce(isa, x);
         let (first, second) = scale(isa, k);
         let (r, low) = two_sum(r, low + r_low);
@@ -229,7 +229,7 @@ impl<V: Lanes> Parts<V> {
 
     /// Returns both parts with their scale.
     #[inline(always)]
-    pub(super) fn scaled(self) -> (V, V) {
+    pub(crate) fn scaled(self) -> (V, V) {
         (
             self.high * self.first * self.second,
             self.low * self.first * self.second,

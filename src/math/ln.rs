@@ -42,7 +42,7 @@ pub(crate) fn ln_of_normal<V: Lanes>(isa: V::Isa, x: V) -> V {
 
 /// Returns ln(1 + x + low), for every x, where |low| is at most an ULP of x.
 #[inline(always)]
-pub(super) fn ln_1p_of_sum<V: Lanes>(isa: V::Isa, x: V, low: V) -> V {
+pub(crate) fn ln_1p_of_sum<V: Lanes>(isa: V::Isa, x: V, low: V) -> V {
     let zero = V::splat(isa, V::Element::ZERO);
     let one = V::splat(isa, V::Element::ONE);
     let (u, lost) = two_sum(one, x);

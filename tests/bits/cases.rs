@@ -114,6 +114,14 @@ macro_rules! operations {
             erf double SMALL_MATH;
             erfc single MATH;
             erfc double SMALL_MATH;
+            fourier single HEADS;
+            fourier double HEADS;
+            fourier_of_anything single HEADS;
+            fourier_of_anything double HEADS;
+            fourier_table single HEADS;
+            fourier_table double HEADS;
+            fourier_fit single FITTED;
+            fourier_fit double FITTED;
             rope single HEADS;
             rope double HEADS;
             rope_table single HEADS;
@@ -217,6 +225,8 @@ const COLUMNS: &[(usize, usize)] = &[(1, 33), (300, 300)];
 const MATH: &[(usize, usize)] = &[(0, 17), (20_000, 20_000)];
 /// The same where arithmetic is slow.
 const SMALL_MATH: &[(usize, usize)] = &[(0, 17), (DOUBLES, DOUBLES)];
+/// Points of a fit, which takes many evaluations.
+const FITTED: &[(usize, usize)] = &[(5, 7), (40, 40)];
 /// Pairs of a head.
 const HEADS: &[(usize, usize)] = &[(1, 33), (64, 64)];
 
@@ -247,6 +257,10 @@ macro_rules! of_type {
                 Adapter, Dora, Group, Ia3, Initial, Lora, LoraPlus, LoraSum, Moments, Optimizer,
                 Ratio, Rule, Vera, dora_norms, lora_scale, rs_lora_scale,
             };
+            use suanzi::density::{
+                Adam, Bins, CoderTable, Density1d, Domain, Fit, FourierDensity, Lbfgs, Likelihood,
+                Sample,
+            };
             use suanzi::mixer::{
                 Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
                 FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge, Mesa,
@@ -275,7 +289,7 @@ macro_rules! of_type {
                 draw, entmax_alpha_gradient, entmax_vjp, gumbel_max, gumbel_softmax, gumbel_top_k,
                 log_softmax_vjp, normmax_vjp, perturb_max_with,
             };
-            use suanzi::{Error, math};
+            use suanzi::{Cpu, Error, math};
 
             use super::{Operands, copy, first, first_mut};
 

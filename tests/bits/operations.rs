@@ -315,6 +315,180 @@ pub(crate) fn sin_cos_pi(o: &mut Operands<T>) -> Result<(), Error> {
 /// Frequencies of the longest head.
 type Storage = [<T as Angle>::Turns; 64];
 
+/// The greatest number of coefficients of a density here, and the elements of its storage.
+const SERIES: usize = 10;
+const SERIES_LEN: usize = FourierDensity::<T, [T; 0]>::storage_len(SERIES);
+
+/// Returns the density of the first coefficients, more of them for greater lengths.
+fn fourier_of<'a>(
+    (cpu, n, x): (Cpu, usize, &[T]),
+    domain: Domain<T>,
+    storage: &'a mut [T; SERIES_LEN],
+) -> Result<FourierDensity<T, &'a mut [T]>, Error> {
+    let count = (1 + n / 4).min(SERIES);
+    let len = FourierDensity::<T, [T; 0]>::storage_len(count);
+    let density = FourierDensity::new(domain, first(x, 2 * count), first_mut(storage, len))?;
+    Ok(density.on(cpu))
+}
+
+pub(crate) fn fourier(o: &mut Operands<T>) -> Result<(), Error> {
+    let (n, y) = (o.n, first(o.y, o.n));
+    let mut memory = [T::default(); SERIES_LEN];
+    let period = o.t / (o.t + o.t);
+    for (i, domain) in [
+        Domain::interval(-o.t, o.t)?,
+        Domain::circle(o.t, period)?,
+        Domain::line(T::default(), o.t)?,
+        Domain::half_line(-o.t, o.t)?,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let density = fourier_of((o.cpu, n, o.x), domain, &mut memory)?;
+        let out = o.out.get_mut(4 * i * n..).unwrap_or_default();
+        let (to, out) = out.split_at_mut_checked(n).unwrap_or_default();
+        density.density_into(y, to)?;
+        let (to, out) = out.split_at_mut_checked(n).unwrap_or_default();
+        density.ln_density_into(y, to)?;
+        let (to, out) = out.split_at_mut_checked(n).unwrap_or_default();
+        density.cumulative_into(y, to)?;
+        for (to, &y) in out.iter_mut().zip(first(y, 4)) {
+            *to = density.quantile(density.cumulative(y));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn fourier_of_anything(o: &mut Operands<T>) -> Result<(), Error> {
+    let y = first(o.raw, o.n);
+    let mut memory = [T::default(); SERIES_LEN];
+    let density = fourier_of((o.cpu, o.n, o.x), Domain::line(o.t, o.t)?, &mut memory)?;
+    density.density_into(y, first_mut(o.out, o.n))?;
+    let (ln, rest) = o.state.split_at_mut_checked(o.n).unwrap_or_default();
+    density.ln_density_into(y, ln)?;
+    density.cumulative_into(y, first_mut(rest, o.n))?;
+    let rest = rest.get_mut(o.n..).unwrap_or_default();
+    density.quantile_into(first(y, 8), first_mut(rest, y.len().min(8)))
+}
+
+pub(crate) fn fourier_table(o: &mut Operands<T>) -> Result<(), Error> {
+    let mut memory = [T::default(); SERIES_LEN];
+    let line = Domain::line(T::default(), o.t)?;
+    let density = fourier_of((o.cpu, o.n, o.x), line, &mut memory)?;
+    let symbols = 1 + o.n.min(63);
+    let bins = Bins {
+        start: -o.t,
+        width: o.t / T::from(16_i16),
+        symbols,
+    };
+    let mut entries = [0; CoderTable::<[u32; 0]>::storage_len(64)];
+    let entries = entries.get_mut(..CoderTable::<[u32; 0]>::storage_len(symbols));
+    let table = CoderTable::new(&density, bins, 12, entries.unwrap_or_default())?;
+    let found = table.symbol(table.precision() * 99).unwrap_or_default();
+    let range = table.range(found.0).unwrap_or_default();
+    let entries = table.cumulative().iter().copied();
+    let words = entries.chain(table.frequencies()).chain([range.0, range.1]);
+    for (to, word) in o.state.iter_mut().zip(words) {
+        // Below 2^13.
+        *to = T::from(word as i16);
+    }
+    let (re, im) = density.characteristic(2);
+    let other = FourierDensity::new(Domain::unit(), &[o.t, T::default()], [T::default(); 6])?;
+    let numbers = [
+        re,
+        im,
+        density.probability(-o.t, density.domain().middle()),
+        density.sample(o.at as u32),
+        density.variation(),
+        density.entropy(9 + density.count()),
+        density.divergence(&other, 9),
+        T::from(table.symbols() as i16),
+    ];
+    copy(&numbers, o.out);
+    Ok(())
+}
+
+pub(crate) fn fourier_fit(o: &mut Operands<T>) -> Result<(), Error> {
+    const COUNT: usize = 3;
+    let y = first(o.y, o.n);
+    let sample = Sample::new(y)?;
+    let (mean, deviation) = sample.moments();
+    let two = T::from(2_i16);
+    let domain = Domain::line(mean, deviation * two)?;
+    let fit = Fit::new(domain)
+        .with_roughness(o.t / T::from(1000_i16))?
+        .with_free_map()?
+        .with_starts(2)
+        .with_tolerance(T::default(), 6)?
+        .on(o.cpu);
+    let mut scratch = [T::default(); Fit::<T>::scratch_len(COUNT)];
+    let mut parameters = [T::default(); 2 * COUNT + 2];
+    let len = fit.parameters_len(COUNT).min(parameters.len());
+    let parameters = first_mut(&mut parameters, len);
+    let mut word = 7_u32;
+    let mut words = || {
+        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        word
+    };
+    // Six iterations are too few, which is told and does no harm.
+    match fit.run(sample, &mut words, parameters, &mut scratch, |_| ()) {
+        Ok(_) | Err(Error::NotConverged) => {}
+        Err(error) => return Err(error),
+    }
+    copy(parameters, o.out);
+    let likelihood = fit.likelihood();
+    let mut gradient = [T::default(); 2 * COUNT + 2];
+    let mut scratch_of = [T::default(); Likelihood::<T>::scratch_len(COUNT)];
+    let weights = [o.t; 64];
+    let weighted = Sample::weighted(y, first(&weights, o.n))?;
+    let value = likelihood.evaluate(parameters, weighted, &mut gradient, &mut scratch_of)?;
+    let mut adam = Adam::new(
+        o.t,
+        [T::default(); Adam::<T, [T; 0]>::storage_len(2 * COUNT + 2)],
+    )?;
+    adam.set_rate(o.t / T::from(64_i16))?;
+    adam.step(parameters, &gradient)?;
+    copy(&gradient, first_mut(o.state, 2 * COUNT + 2));
+    copy(parameters, o.state.get_mut(16..).unwrap_or_default());
+    copy(&[value], o.state.get_mut(32..).unwrap_or_default());
+
+    let fixed = Fit::new(domain).with_tolerance(T::default(), 3)?.on(o.cpu);
+    let mut chosen = [T::default(); 2 * COUNT];
+    match fixed.select(
+        sample,
+        weighted,
+        &[1, COUNT],
+        words,
+        &mut chosen,
+        &mut scratch,
+    ) {
+        Ok(_) | Err(Error::NotConverged) => {}
+        Err(error) => return Err(error),
+    }
+    copy(&chosen, o.state.get_mut(33..).unwrap_or_default());
+    const STORAGE: usize = Lbfgs::<T, [T; 0], 2>::storage_len(1);
+    let mut least = Lbfgs::<T, _, 2>::new(1, T::default(), 4, [T::default(); STORAGE])?;
+    let mut x = [o.t];
+    let square = |x: &[T], gradient: &mut [T]| {
+        let x = x.first().copied().unwrap_or_default();
+        copy(&[x + x], gradient);
+        x * x
+    };
+    match least.minimize(&mut x, square, |_| ()) {
+        Ok(_) | Err(Error::NotConverged) => {}
+        Err(error) => return Err(error),
+    }
+    copy(&x, o.state.get_mut(40..).unwrap_or_default());
+    let mut memory = [T::default(); SERIES_LEN];
+    let len = FourierDensity::<T, [T; 0]>::storage_len(COUNT);
+    let density = fit.density(parameters, first_mut(&mut memory, len))?;
+    copy(
+        &[density.density(o.t)],
+        o.state.get_mut(41..).unwrap_or_default(),
+    );
+    Ok(())
+}
+
 /// Heads of n pairs and four elements more, which do not turn.
 fn head(o: &Operands<T>, pairing: Pairing) -> Result<HeadLayout, Error> {
     let rotary = o.n.wrapping_mul(2);

@@ -4,6 +4,7 @@
 pub(crate) mod adapter;
 pub(crate) mod channels;
 pub(crate) mod conformance;
+pub(crate) mod density;
 pub(crate) mod golden;
 pub(crate) mod math;
 pub(crate) mod mixer;
