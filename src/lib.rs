@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
-//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; RWKV-4 and Mamba |
+//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; linear recurrences, RWKV and Mamba |
 //! | [`nn`] | matrix-vector products, RMSNorm, LayerNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |
@@ -129,6 +129,7 @@ pub fn compiled_once() -> Result<(), Error> {
             gate: None,
         };
         mixer::SelectiveScan::new(1, 1, &one, one)?.prefill(tokens, none)?;
+        recurrences::<T>()?;
         let norm = nn::RmsNorm::new(T::one())?;
         norm.map(&[], &[], none)?;
         norm.map_rows(none, &[])?;
@@ -165,6 +166,66 @@ pub fn compiled_once() -> Result<(), Error> {
         SparseSoftmax::new(Logits::new()).map_in_place(none)?;
         Entmax::new(T::one(), Logits::new())?.map_in_place(none)?;
         LogSumExp::default().reduce_rows(none, 0, &mut [])
+    }
+    fn recurrences<T: Scalar>() -> Result<(), Error> {
+        use mixer::{
+            DeltaRule, DeltaToken, FeatureMap, Gate, LinearAttention, LinearToken, Mesa, MesaToken,
+            Recurrence, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+        };
+        let (none, some): (&[T], [T; 1]) = (&[], [T::one()]);
+        let (query, key, value, gate) = (none, none, none, Gate::Open);
+        FeatureMap::EluPlusOne.map(none, 1, &mut [])?;
+        let linear = LinearToken {
+            query,
+            key,
+            value,
+            gate,
+        };
+        let mut layer = Recurrence::<_, T, _>::new(LinearAttention::default(), 1, 1, 1, some)?;
+        layer.prefill(linear, &mut [])?;
+        layer.chunks(linear, &mut [], &mut [])?;
+        let delta = DeltaToken {
+            query,
+            key,
+            value,
+            gate,
+            beta: none,
+        };
+        let mut layer = Recurrence::<_, T, _>::new(DeltaRule, 1, 1, 1, some)?;
+        layer.prefill(delta, &mut [])?;
+        layer.chunks(delta, &mut [], &mut [])?;
+        let (receptance, a, b) = (none, none, none);
+        let six = Rwkv6Token {
+            receptance,
+            key,
+            value,
+            gate,
+        };
+        let mut layer = Recurrence::<_, T, _>::new(Rwkv6::new(none), 1, 1, 1, some)?;
+        layer.prefill(six, &mut [])?;
+        layer.chunks(six, &mut [], &mut [])?;
+        let seven = Rwkv7Token {
+            receptance,
+            key,
+            value,
+            gate,
+            a,
+            b,
+        };
+        Recurrence::<_, T, _>::new(Rwkv7, 1, 1, 1, some)?.prefill(seven, &mut [])?;
+        let (step, input, c) = (none, none, none);
+        let ssd = SsdToken { step, input, b, c };
+        let mut layer = Recurrence::<_, T, _>::new(Ssd::new(none, none), 1, 1, 1, some)?;
+        layer.prefill(ssd, &mut [])?;
+        layer.chunks(ssd, &mut [], &mut [])?;
+        let mesa = MesaToken {
+            query,
+            key,
+            value,
+            gate,
+            beta: none,
+        };
+        Mesa::new(none, 1, 1, 1, some)?.prefill(mesa, &mut [])
     }
     fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
         let cache = mixer::Cache::<W, &[W]>::new(0, 0, 0, &[], &[])?;

@@ -11,8 +11,8 @@ use reference::golden::{self, Case};
 use reference::{conformance, recurrence as definition};
 use suanzi::mixer::{
     CausalMixer, Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention,
-    LinearToken, Merge, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd,
-    SsdToken, retention_decay,
+    LinearToken, Merge, Mesa, MesaToken, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7,
+    Rwkv7Token, Ssd, SsdToken, retention_decay,
 };
 use suanzi::{Cpu, Error, Parameter};
 
@@ -1225,4 +1225,123 @@ fn nan_in_outputs_is_the_one() {
     layer.step(token, &mut out).expect("a step");
     assert_eq!(out[0].to_bits(), f32::NAN.to_bits());
     assert_eq!(out[1..], [2.0, f32::INFINITY]);
+}
+
+fn mesa<T: Number>() -> f64 {
+    let mut worst = 0.0_f64;
+    for (key_dim, value_dim) in [(1, 1), (3, 2), (16, 16), (17, 40)] {
+        for gating in [Gating::Open, Gating::LogPerHead, Gating::Constant] {
+            let x = Inputs::<T>::new(23, 2, key_dim, value_dim, gating);
+            let ridge: Vec<T> = parameters::<T>(2 * key_dim, 8)
+                .iter()
+                .map(|x| T::from_f64(0.25) + x.abs())
+                .collect();
+            let mut want = Vec::new();
+            let (square, matrix) = (key_dim * key_dim, key_dim * value_dim);
+            let (mut g, mut h) = (vec![0.0; 2 * matrix], vec![0.0; 2 * square]);
+            let (mut units, mut most) = (Vec::new(), 0.0_f64);
+            for token in 0..23 {
+                for head in 0..2 {
+                    let [k, v, q] = x.kvq(token, head);
+                    let keep = x.factors(token, head)[0];
+                    let beta = x.beta[token * 2 + head].value();
+                    let ridge = x.part(&ridge, 0, head, key_dim);
+                    let (g, h) = (&mut g[head * matrix..][..matrix], &mut h[head * square..]);
+                    let h = &mut h[..square];
+                    want.extend(definition::mesa((g, h), (keep, beta), &ridge, &k, &v, &q));
+                    // What a relative error of the matrix does to the solution.
+                    let condition = 1.0 + h.iter().step_by(key_dim + 1).sum::<f64>() / 0.25;
+                    most = g.iter().fold(most, |m, x| m.max(x.abs()));
+                    let whole: f64 = q.iter().map(|q| q.abs()).sum();
+                    units.extend(vec![condition * whole * most / 0.25; value_dim]);
+                }
+            }
+            let mut bits = None;
+            for cpu in executors() {
+                let len = Mesa::<T, Vec<T>>::state_len(2, key_dim, value_dim);
+                let new = || {
+                    Mesa::new(&ridge, 2, key_dim, value_dim, vec![T::nan(); len])
+                        .and_then(|layer| layer.with_iterations(60, T::epsilon()))
+                        .expect("a layer")
+                        .on(cpu)
+                };
+                let token = |from: usize, to: usize| MesaToken {
+                    query: x.keys(&x.query, from, to),
+                    key: x.keys(&x.key, from, to),
+                    value: x.values(from, to),
+                    gate: x.gate(from, to),
+                    beta: &x.beta[from * 2..to * 2],
+                };
+                let mut layer = new();
+                let mut out = vec![T::nan(); want.len()];
+                layer.prefill(token(0, 23), &mut out).expect("a prefill");
+                let context = (cpu, key_dim, value_dim, gating);
+                worst = worst.max(check("mesa", &context, &out, &want, |i| 39.0 * units[i]));
+                let mut steps = new();
+                for (i, want) in out.chunks_exact(2 * value_dim).enumerate() {
+                    let mut out = vec![T::nan(); 2 * value_dim];
+                    steps.step(token(i, i + 1), &mut out).expect("a step");
+                    assert_eq!(out, want, "{context:?}: prefill is not the steps");
+                }
+                assert_eq!(steps.state(), layer.state());
+                if !cpu.is_fused() {
+                    let first = bits.get_or_insert_with(|| out.clone());
+                    assert_eq!(*first, out, "{context:?}: the bits differ");
+                }
+            }
+        }
+    }
+    worst
+}
+
+#[test]
+fn the_mesa_layer_solves_its_least_squares() {
+    println!("mesa: {:.4} units in f32 at most", mesa::<f32>());
+    println!("mesa: {:.4} units in f64 at most", mesa::<f64>());
+    let ridge = [1.0_f32; 2];
+    let len = Mesa::<f32, Vec<f32>>::state_len(1, 2, 3);
+    let mut layer = Mesa::new(&ridge, 1, 2, 3, vec![0.0; len]).expect("a layer");
+    let good = MesaToken {
+        query: &[0.0; 2],
+        key: &[1.0, 2.0],
+        value: &[1.0; 3],
+        gate: Gate::Open,
+        beta: &[1.0],
+    };
+    let mut out = [7.0; 3];
+    layer.step(good, &mut out).expect("a step");
+    assert_eq!(out, [0.0; 3]);
+    let state = layer.state().to_vec();
+    let per_channel = MesaToken {
+        gate: Gate::Log(&[0.0; 2]),
+        ..good
+    };
+    let length = |expected, found| Err(Error::Length { expected, found });
+    assert_eq!(layer.step(per_channel, &mut out), length(1, 2));
+    assert_eq!(
+        layer.step(
+            MesaToken {
+                key: &[0.0; 3],
+                ..good
+            },
+            &mut out
+        ),
+        length(2, 3)
+    );
+    assert_eq!(
+        layer.step(MesaToken { beta: &[], ..good }, &mut out),
+        length(1, 0)
+    );
+    assert_eq!(layer.prefill(good, &mut []), length(3, 0));
+    assert_eq!(layer.state(), state);
+    let epsilon = Some(Error::Domain(Parameter::Epsilon));
+    assert_eq!(layer.with_iterations(3, -1.0).err(), epsilon);
+    let new = |ridge| Mesa::new(ridge, 1, 2, 3, vec![0.0; len]).err();
+    assert_eq!(
+        new(&ridge[..1]),
+        Some(Error::Length {
+            expected: 2,
+            found: 1
+        })
+    );
 }

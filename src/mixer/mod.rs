@@ -8,10 +8,13 @@
 //! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
 //! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
 //!
-//! Beside it stand recurrences whose state does not grow, a few numbers a channel: [`Rwkv4`], the
+//! Beside it stand recurrences whose state does not grow. A few numbers a channel: [`Rwkv4`], the
 //! online softmax with decay, and [`SelectiveScan`] with the [`CausalConvolution`] before it, the two
-//! parts of Mamba. They step, take many tokens at once with the same bits, and show their state to be
-//! copied.
+//! parts of Mamba. A matrix a head: [`Recurrence`] with a [`Rule`], of which [`LinearAttention`] is
+//! linear attention, retention and gated linear attention, [`DeltaRule`] DeltaNet and its gated forms,
+//! [`Rwkv6`] and [`Rwkv7`] what their names say, [`Ssd`] Mamba-2; and [`Mesa`], which solves for what
+//! the others approximate. They step, take many tokens at once with the same bits, and show their
+//! state to be copied; where a step is a factor and an addition, states of two stretches [`Merge`].
 //!
 //! # The portable order of attention
 //!
@@ -66,8 +69,8 @@ pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
-    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken,
-    Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
+    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Mesa,
+    MesaToken, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
     retention_decay,
 };
 pub use ring::Ring;

@@ -221,6 +221,13 @@ pub(crate) const TABLE: &[Row] = &[
         note: "the chunkwise form, chunks of 1 to 64 tokens",
     },
     Row {
+        operation: "mesa",
+        f32_bound: 1.0,
+        f64_bound: 1.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (16 + tokens) (1 + trace H / ridge) sum |q| max |G| / ridge",
+        note: "ridge: the least of its elements; iterated to the end",
+    },
+    Row {
         operation: "merge of recurrences",
         f32_bound: 1.0,
         f64_bound: 1.0,

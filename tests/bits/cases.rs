@@ -166,6 +166,8 @@ macro_rules! operations {
             rwkv double TOKENS;
             ssd single TOKENS;
             ssd double TOKENS;
+            mesa single TOKENS;
+            mesa double TOKENS;
         }
     };
 }
@@ -233,11 +235,11 @@ macro_rules! of_type {
         pub(crate) mod $module {
             use suanzi::mixer::{
                 Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
-                FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge,
-                Normalizer, OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4, Rwkv4Token, Rwkv6,
-                Rwkv6Token, Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Ssd, SsdToken, Visible,
-                cache_len, convolution_len, merge_outputs, recompute_cost, retention_decay,
-                rwkv4_len, scan_len,
+                FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge, Mesa,
+                MesaToken, Normalizer, OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4,
+                Rwkv4Token, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Ssd,
+                SsdToken, Visible, cache_len, convolution_len, merge_outputs, recompute_cost,
+                retention_decay, rwkv4_len, scan_len,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};

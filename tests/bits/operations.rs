@@ -966,3 +966,33 @@ pub(crate) fn ssd(o: &mut Operands<T>) -> Result<(), Error> {
     copy(layer.state(), o.state);
     Ok(())
 }
+
+/// One head whose tokens weigh alike, solved in five iterations.
+pub(crate) fn mesa(o: &mut Operands<T>) -> Result<(), Error> {
+    const LEN: usize = Mesa::<T, [T; 0]>::state_len(1, 6, 21);
+    let half = o.t / (o.t + o.t);
+    let (beta, ridge) = ([half; 130], [o.t; 6]);
+    let token = MesaToken {
+        query: first(o.y, cache_len(1, 6, o.n)),
+        key: first(o.x, cache_len(1, 6, o.n)),
+        value: first(o.y, cache_len(1, 21, o.n)),
+        gate: Gate::Constant(&[half]),
+        beta: first(&beta, o.n),
+    };
+    let mut layer = Mesa::new(&ridge, 1, 6, 21, [0.0; LEN])?
+        .with_iterations(5, 0.0)?
+        .on(o.cpu);
+    layer.prefill(token, first_mut(o.out, cache_len(1, 21, o.n)))?;
+    let one = MesaToken {
+        query: first(o.y, 6),
+        key: first(o.x, 6),
+        value: first(o.y, 21),
+        beta: &[half],
+        ..token
+    };
+    layer.step(one, first_mut(o.state, layer.out_len()))?;
+    copy(layer.state_mut(), o.state);
+    copy(layer.state(), o.state);
+    layer.reset();
+    Ok(())
+}

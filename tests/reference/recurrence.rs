@@ -93,3 +93,50 @@ pub(crate) fn ssd(
     let read = linear(s, &keep, b, &written, c);
     read.iter().zip(x).map(|(y, x)| y + skip * x).collect()
 }
+
+/// Returns x with (h + diag(ridge)) x = q, by elimination with the largest pivot.
+pub(crate) fn solve(h: &[f64], ridge: &[f64], q: &[f64]) -> Vec<f64> {
+    let n = q.len();
+    let mut a: Vec<Vec<f64>> = (0..n)
+        .map(|i| {
+            let mut row = h[i * n..][..n].to_vec();
+            row[i] += ridge[i];
+            row.push(q[i]);
+            row
+        })
+        .collect();
+    for i in 0..n {
+        let pivot = (i..n)
+            .max_by(|&r, &s| a[r][i].abs().total_cmp(&a[s][i].abs()))
+            .expect("a row");
+        a.swap(i, pivot);
+        for r in i + 1..n {
+            let factor = a[r][i] / a[i][i];
+            for c in i..=n {
+                a[r][c] -= factor * a[i][c];
+            }
+        }
+    }
+    let mut x = vec![0.0; n];
+    for i in (0..n).rev() {
+        let known: f64 = (i + 1..n).map(|c| a[i][c] * x[c]).sum();
+        x[i] = (a[i][n] - known) / a[i][i];
+    }
+    x
+}
+
+/// G = g G + beta k v^T and H = g H + beta k k^T; returns G^T (H + diag(ridge))^-1 q.
+pub(crate) fn mesa(
+    (g, h): (&mut [f64], &mut [f64]),
+    (keep, beta): (f64, f64),
+    ridge: &[f64],
+    k: &[f64],
+    v: &[f64],
+    q: &[f64],
+) -> Vec<f64> {
+    let written: Vec<f64> = v.iter().map(|v| beta * v).collect();
+    linear(g, &vec![keep; k.len()], k, &written, q);
+    let written: Vec<f64> = k.iter().map(|k| beta * k).collect();
+    linear(h, &vec![keep; k.len()], k, &written, q);
+    read(g, &solve(h, ridge, q))
+}

@@ -56,23 +56,25 @@ impl<R: Chunked<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
         while longest < count && self.scratch_len(longest + 1) <= scratch.len() {
             longest += 1;
         }
-        self.run_chunks(count, longest, &tokens, scratch, out);
+        let (run, mut state) = self.parts(count);
+        run.chunks(longest, &tokens, scratch, &mut state, out);
         Ok(())
     }
+}
 
-    /// Takes the chunks of every head.
+impl<R: Rule<T>, T: Scalar> Run<R, T> {
+    /// Takes the chunks of every head, each of at most `longest` tokens.
     #[inline(never)]
-    fn run_chunks(
-        &mut self,
-        count: usize,
+    fn chunks(
+        self,
         longest: usize,
         tokens: &R::Token<'_>,
         scratch: &mut [T],
+        state: &mut State<'_, T>,
         out: &mut [T],
     ) {
-        let (run, mut state) = self.parts(count);
-        let mut chunk = Chunk::new(run.shape, longest, scratch);
-        dispatch!(run.cpu, isa => chunk.heads(isa, &run, tokens, &mut state, out));
+        let mut chunk = Chunk::new(self.shape, longest, scratch);
+        dispatch!(self.cpu, isa => chunk.heads(isa, &self, tokens, state, out));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{At, Shape};
 use crate::Error;
 use crate::error::check_len;
-use crate::math::exp::exp_lanes;
+use crate::math::exp::factor_lanes;
 use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, One, number, order};
 
@@ -18,7 +18,7 @@ pub enum Gate<'a, T> {
     Open,
     /// The factors of each token, in (0, 1] as a rule.
     Factor(&'a [T]),
-    /// Their natural logarithms, at most zero as a rule.
+    /// Their natural logarithms, at most zero as a rule; a factor below the normal numbers is zero.
     Log(&'a [T]),
     /// Factors that serve every token: `[head]` or `[head][key_dim]`.
     Constant(&'a [T]),
@@ -37,6 +37,16 @@ impl<T: Scalar> Gate<'_, T> {
             return Ok(());
         }
         check_len(heads.saturating_mul(shape.key_dim), found)
+    }
+
+    /// Checks that there is a number a head for this many tokens.
+    pub(super) fn check_per_head(&self, shape: Shape, tokens: usize) -> Result<(), Error> {
+        let (found, tokens) = match self {
+            Self::Open => return Ok(()),
+            Self::Factor(x) | Self::Log(x) => (x.len(), tokens),
+            Self::Constant(x) => (x.len(), 1),
+        };
+        check_len(shape.heads.saturating_mul(tokens), found)
     }
 
     /// Returns the factors of a head's rows; `row` is where they are computed if need be.
@@ -62,7 +72,7 @@ impl<T: Scalar> Gate<'_, T> {
         if x.len() == heads * at.tokens {
             let mut factor = at.number(x);
             if log {
-                factor = number(exp_lanes(One, Lanes::splat(One, factor)));
+                factor = number(factor_lanes(One, Lanes::splat(One, factor)));
             }
             row.fill(factor);
             return row;
@@ -75,7 +85,7 @@ impl<T: Scalar> Gate<'_, T> {
             isa,
             (Some(own), &mut *row),
             #[inline(always)]
-            |g, _| exp_lanes(isa, g),
+            |g, _| factor_lanes(isa, g),
         );
         row
     }

@@ -28,8 +28,26 @@ pub struct Step<'a, T> {
 }
 
 /// Writes the step to the state, and its output for one query; `found` has room for a value.
-#[inline(always)]
+///
+/// Compiled once for all rules of a form.
+#[inline(never)]
 pub(super) fn step<S: Isa, T: Scalar, const FORM: Form>(
+    isa: S,
+    step: &Step<'_, T>,
+    query: (&[T], T),
+    state: &mut [T],
+    found: &mut [T],
+    out: &mut [T],
+) {
+    isa.vectorize(
+        #[inline(always)]
+        || take::<S, T, FORM>(isa, step, query, state, found, out),
+    );
+}
+
+/// Takes a step.
+#[inline(always)]
+fn take<S: Isa, T: Scalar, const FORM: Form>(
     isa: S,
     step: &Step<'_, T>,
     (query, scale): (&[T], T),
@@ -92,11 +110,15 @@ pub(super) fn read<S: Isa, T: Scalar>(
 ) {
     let dim = out.len();
     out.fill(T::ZERO);
-    let blocks = state.chunks(LANES.saturating_mul(dim).max(1));
-    for (rows, query) in blocks.zip(query.chunks(LANES)) {
-        let mut block = Combination { rows, query, out };
-        columns(isa, dim, &mut block);
-    }
+    product(
+        isa,
+        Factors::rows(query, query.len()),
+        1,
+        state,
+        out,
+        dim,
+        dim,
+    );
     finish(scale, out);
 }
 
@@ -145,7 +167,9 @@ impl<'a, T> Factors<'a, T> {
 const SIDE_BY_SIDE: usize = 2;
 
 /// Adds `count` combinations of the rows to outputs that lie `stride` apart.
-#[inline(always)]
+///
+/// Compiled once for all rules.
+#[inline(never)]
 pub(super) fn product<S: Isa, T: Scalar>(
     isa: S,
     factors: Factors<'_, T>,
@@ -155,19 +179,24 @@ pub(super) fn product<S: Isa, T: Scalar>(
     dim: usize,
     stride: usize,
 ) {
-    let mut first = 0;
-    for rows in rows.chunks(LANES.saturating_mul(dim).max(1)) {
-        let mut at = 0;
-        while at + SIDE_BY_SIDE <= count {
-            tile::<S, T, SIDE_BY_SIDE>(isa, factors, (at, first), rows, out, dim, stride);
-            at += SIDE_BY_SIDE;
-        }
-        while at < count {
-            tile::<S, T, 1>(isa, factors, (at, first), rows, out, dim, stride);
-            at += 1;
-        }
-        first += LANES;
-    }
+    isa.vectorize(
+        #[inline(always)]
+        || {
+            let mut first = 0;
+            for rows in rows.chunks(LANES.saturating_mul(dim).max(1)) {
+                let mut at = 0;
+                while at + SIDE_BY_SIDE <= count {
+                    tile::<S, T, SIDE_BY_SIDE>(isa, factors, (at, first), rows, out, dim, stride);
+                    at += SIDE_BY_SIDE;
+                }
+                while at < count {
+                    tile::<S, T, 1>(isa, factors, (at, first), rows, out, dim, stride);
+                    at += 1;
+                }
+                first += LANES;
+            }
+        },
+    );
 }
 
 /// Adds `N` combinations of at most sixteen rows, from combination `at` and row `first` on.
@@ -311,37 +340,6 @@ impl<T: Scalar, const FORM: Form> Columns<T> for Block<'_, T, FORM> {
                 new.store(part);
                 let seen = if FORM & BEFORE == 0 { new } else { old };
                 *sum = query.mul_add(seen, *sum);
-            }
-        }
-        add(isa, sums, column, self.out);
-    }
-}
-
-/// Sixteen rows of a state, or the last of them, that a query reads.
-struct Combination<'a, T> {
-    rows: &'a [T],
-    query: &'a [T],
-    out: &'a mut [T],
-}
-
-impl<T: Scalar> Columns<T> for Combination<'_, T> {
-    #[inline(always)]
-    fn work<V: Lanes<Element = T>, const N: usize>(&mut self, isa: V::Isa, column: usize) {
-        let mut sums = [V::splat(isa, T::ZERO); N];
-        for (row, &query) in self
-            .rows
-            .chunks_exact(self.out.len().max(1))
-            .zip(self.query)
-        {
-            let Some(row) = row.get(column..) else {
-                break;
-            };
-            let Some(row) = row.get(..N * V::LANES) else {
-                break;
-            };
-            let query = V::splat(isa, query);
-            for (sum, part) in sums.iter_mut().zip(row.chunks_exact(V::LANES)) {
-                *sum = query.mul_add(V::load(isa, part), *sum);
             }
         }
         add(isa, sums, column, self.out);

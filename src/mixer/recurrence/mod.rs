@@ -6,6 +6,7 @@ mod features;
 mod gate;
 pub(crate) mod kernel;
 mod linear;
+mod mesa;
 mod rwkv;
 mod ssd;
 
@@ -14,6 +15,7 @@ pub use delta::{DeltaRule, DeltaToken};
 pub use features::FeatureMap;
 pub use gate::Gate;
 pub use linear::{LinearAttention, LinearToken, Normalizer, retention_decay};
+pub use mesa::{Mesa, MesaToken};
 pub use rwkv::{Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token};
 pub use ssd::{Ssd, SsdToken};
 
@@ -410,7 +412,8 @@ impl<R: Rule<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
     /// `out` has not as many.
     pub fn prefill(&mut self, tokens: R::Token<'_>, out: &mut [T]) -> Result<(), Error> {
         let count = self.check(&tokens, out.len())?;
-        self.run(count, &tokens, out);
+        let (run, mut state) = self.parts(count);
+        run.steps(&tokens, &mut state, out);
         Ok(())
     }
 
@@ -428,13 +431,6 @@ impl<R: Rule<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
         self.rule.check_tokens(self.shape, count, tokens)?;
         check_len(count.saturating_mul(out_len), found)?;
         Ok(count)
-    }
-
-    /// Takes the steps of every head.
-    #[inline(never)]
-    fn run(&mut self, count: usize, tokens: &R::Token<'_>, out: &mut [T]) {
-        let (run, mut state) = self.parts(count);
-        dispatch!(run.cpu, isa => run.heads(isa, tokens, &mut state, out));
     }
 
     /// Returns what the kernels take of the recurrence.
@@ -477,6 +473,12 @@ struct Run<R, T> {
 }
 
 impl<R: Rule<T>, T: Scalar> Run<R, T> {
+    /// Takes the steps of every head.
+    #[inline(never)]
+    fn steps(self, tokens: &R::Token<'_>, state: &mut State<'_, T>, out: &mut [T]) {
+        dispatch!(self.cpu, isa => self.heads(isa, tokens, state, out));
+    }
+
     /// Takes all steps of one head after the other.
     #[inline(always)]
     fn heads<S: Isa>(self, isa: S, tokens: &R::Token<'_>, state: &mut State<'_, T>, out: &mut [T]) {

@@ -5,7 +5,7 @@ use super::sealed::Head;
 use super::{At, BONUS, Chunked, Diagonal, Form, Rule, Shape, Step};
 use crate::Error;
 use crate::error::check_len;
-use crate::math::exp::exp_lanes;
+use crate::math::exp::factor_lanes;
 use crate::math::sigmoid::softplus_lanes;
 use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes, One, number};
@@ -120,7 +120,7 @@ impl<T: Scalar> Head<T> for Ssd<'_, T> {
         }
         let exponent = Lanes::splat(One, step * head.number(self.rates));
         let decay = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
-        decay.fill(number(exp_lanes(One, exponent)));
+        decay.fill(number(factor_lanes(One, exponent)));
         carry_on(rows, decay);
         Step {
             decay,
