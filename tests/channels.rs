@@ -843,3 +843,64 @@ fn wrong_shapes_are_refused_before_anything_changes() {
     assert!(scan.with_skip(&[0.0]).is_err() && scan.with_softplus(&[0.0]).is_err());
     assert!(scan.state() == before && out == written);
 }
+
+#[test]
+fn numbers_of_every_kind_give_the_same_bits_on_every_level() {
+    for (seed, channels) in [(1, 5), (2, 16), (3, 19), (4, 50)] {
+        let mut random = Random(seed);
+        let mut raw = |n: usize| -> Vec<f32> {
+            let mut any = || f32::from_bits(random.bits() as u32);
+            (0..n).map(|_| any()).collect()
+        };
+        let states = 21;
+        let (few, wide, all) = (raw(channels), raw(channels), raw(channels * states));
+        let (x, y, b, c) = (
+            raw(channels * 3),
+            raw(channels * 3),
+            raw(states * 3),
+            raw(states * 3),
+        );
+        let mut bits = None;
+        for cpu in executors() {
+            let mut out = vec![vec![0.0; channels * 3]; 4];
+            let [first, second, third, fourth] = &mut out[..] else {
+                return;
+            };
+            let mut wkv = Rwkv4::new(&few, &wide, vec![0.0; rwkv4_len(channels)])
+                .unwrap()
+                .on(cpu);
+            wkv.prefill(Rwkv4Token { key: &x, value: &y }, first)
+                .unwrap();
+            let mut later = wkv.clone();
+            later.merge(&wkv).unwrap();
+            let storage = vec![0.0; convolution_len(channels, 2)];
+            let weights = [&few[..], &wide].concat();
+            CausalConvolution::new(channels, 2, &weights, storage)
+                .unwrap()
+                .with_silu()
+                .on(cpu)
+                .prefill(&x, second)
+                .unwrap();
+            let tokens = ScanToken {
+                input: &x,
+                step: &y,
+                b: &b,
+                c: &c,
+                gate: Some(&x),
+            };
+            let new = || {
+                let storage = vec![0.0; scan_len(channels, states)];
+                SelectiveScan::new(channels, states, &all, storage)
+                    .unwrap()
+                    .on(cpu)
+            };
+            let mut plain = new();
+            plain.prefill(tokens, third).unwrap();
+            let mut whole = new().with_softplus(&few).unwrap().with_skip(&wide).unwrap();
+            whole.prefill(tokens, fourth).unwrap();
+            let states = [plain.state(), whole.state(), wkv.state(), later.state()].concat();
+            let got = [out.concat(), states].concat();
+            same(cpu, &mut bits, &got, &|| format!("{channels} channels"));
+        }
+    }
+}

@@ -24,8 +24,7 @@ use kernel::scan;
 /// * **Domain:** every number. d A is negative in a trained model; a positive one makes the state grow.
 ///   A factor exp(d A) below the normal numbers is zero, from 2^127.5 on (`f32`; 2^1023.5 for `f64`)
 ///   infinite. NaN and what overflows stay in their channel, in the state until
-///   [`reset`](CausalMixer::reset); a NaN in B or C reaches every channel. Tokens without channels
-///   cannot be: shapes are positive.
+///   [`reset`](CausalMixer::reset); a NaN in B or C reaches every channel.
 /// * **Order:** every product and sum of the state rounds on its own. In the sum over n, lane j of
 ///   sixteen adds the products of j, j + 16, ... one after the other and the lanes join as a tree
 ///   (j + 8, j + 4, j + 2, j + 1); then D u is added and the gate multiplies. A call of
