@@ -235,20 +235,37 @@ fn copy_ends<X: Copy, const N: usize>((from, to): (&[X], &mut [X])) {
     }
 }
 
-/// Calls `each(place in the patches, row, column, channel)` for every feature of every patch.
+/// A row of a patch in one channel: where it lies in both arrays, and how much of it in the image.
+struct Run {
+    /// Its first element in the patches.
+    patch: usize,
+    /// The first element of the image that it takes, of the last row where it lies below the image.
+    image: usize,
+    /// The elements within the width of the image, at least one.
+    within: usize,
+    /// Whether it lies below the image.
+    below: bool,
+}
+
+/// Calls `each(run)` for every row of every patch in every channel.
 #[inline(always)]
-fn features(shape: &Shape, patch: Channels, mut each: impl FnMut(usize, usize, usize, usize)) {
+fn runs(shape: &Shape, image: Channels, patch: Channels, mut each: impl FnMut(Run)) {
     let (p, q) = (shape.patch_height, shape.patch_width);
-    let [by_row, by_column, by_channel] = shape.strides(patch, p, q);
+    let [patch_row, _, patch_channel] = shape.strides(patch, p, q);
+    let [row_step, column_step, channel_step] = shape.strides(image, shape.height, shape.width);
     let mut first = 0;
     for r in 0..shape.rows {
         for c in 0..shape.columns {
             for a in 0..p {
-                for b in 0..q {
-                    for k in 0..shape.channels {
-                        let place = first + a * by_row + b * by_column + k * by_channel;
-                        each(place, r * p + a, c * q + b, k);
-                    }
+                let row = r * p + a;
+                for k in 0..shape.channels {
+                    let near = row.min(shape.height - 1);
+                    each(Run {
+                        patch: first + a * patch_row + k * patch_channel,
+                        image: near * row_step + c * q * column_step + k * channel_step,
+                        within: q.min(shape.width - c * q),
+                        below: row >= shape.height,
+                    });
                 }
             }
             first += shape.patch_len();
@@ -265,23 +282,38 @@ pub(super) fn elements<X: Copy>(
     padding: Padding<X>,
     patches: &mut [X],
 ) {
-    let (height, width) = (shape.height, shape.width);
-    let [by_row, by_column, by_channel] = shape.strides(image_channels, height, width);
-    features(
+    let q = shape.patch_width;
+    let [_, from_step, _] = shape.strides(image_channels, shape.height, shape.width);
+    let [_, to_step, _] = shape.strides(patch_channels, shape.patch_height, q);
+    runs(
         shape,
+        image_channels,
         patch_channels,
         #[inline(always)]
-        |place, row, column, k| {
-            let pixel = match padding {
-                Padding::Value(value) if row >= height || column >= width => Some(value),
-                _ => {
-                    let (row, column) = (row.min(height - 1), column.min(width - 1));
-                    let at = row * by_row + column * by_column + k * by_channel;
-                    image.get(at).copied()
+        |run| {
+            let from = image.get(run.image..).unwrap_or_default();
+            let mut to = patches
+                .get_mut(run.patch..)
+                .unwrap_or_default()
+                .iter_mut()
+                .step_by(to_step.max(1))
+                .take(q);
+            let beyond = match padding {
+                Padding::Value(value) if run.below => {
+                    to.for_each(|to| *to = value);
+                    return;
                 }
+                Padding::Value(value) => Some(value),
+                Padding::Edge => from.get((run.within - 1) * from_step).copied(),
             };
-            if let (Some(to), Some(pixel)) = (patches.get_mut(place), pixel) {
-                *to = pixel;
+            let pixels = from.iter().step_by(from_step.max(1)).take(run.within);
+            for pixel in pixels {
+                if let Some(to) = to.next() {
+                    *to = *pixel;
+                }
+            }
+            if let Some(value) = beyond {
+                to.for_each(|to| *to = value);
             }
         },
     );
@@ -295,18 +327,24 @@ pub(super) fn elements_back<X: Copy>(
     patches: &[X],
     image: &mut [X],
 ) {
-    let (height, width) = (shape.height, shape.width);
-    let [by_row, by_column, by_channel] = shape.strides(image_channels, height, width);
-    features(
+    let [_, to_step, _] = shape.strides(image_channels, shape.height, shape.width);
+    let [_, from_step, _] = shape.strides(patch_channels, shape.patch_height, shape.patch_width);
+    runs(
         shape,
+        image_channels,
         patch_channels,
         #[inline(always)]
-        |place, row, column, k| {
-            if row < height && column < width {
-                let at = row * by_row + column * by_column + k * by_channel;
-                if let (Some(to), Some(&from)) = (image.get_mut(at), patches.get(place)) {
-                    *to = from;
-                }
+        |run| {
+            if run.below {
+                return;
+            }
+            let from = patches.get(run.patch..).unwrap_or_default().iter();
+            let to = image.get_mut(run.image..).unwrap_or_default().iter_mut();
+            let pairs = to
+                .step_by(to_step.max(1))
+                .zip(from.step_by(from_step.max(1)));
+            for (to, from) in pairs.take(run.within) {
+                *to = *from;
             }
         },
     );
