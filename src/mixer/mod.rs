@@ -36,7 +36,10 @@
 
 mod attention;
 mod cache;
+mod checkpoint;
 mod kernel;
+mod latent;
+mod latent_cache;
 mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
@@ -44,10 +47,15 @@ mod owned;
 mod quantized;
 mod recompute;
 mod ring;
+mod sharing;
 mod state;
+mod stretch;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use checkpoint::{Checkpoint, checkpoint_cost, checkpoint_len};
+pub use latent::{Latent, LatentDims};
+pub use latent_cache::{LatentCache, latent_cache_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
@@ -55,6 +63,7 @@ pub use owned::{OwnedCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use ring::Ring;
+pub use sharing::{Sharing, kv_cache_len};
 
 use crate::Error;
 

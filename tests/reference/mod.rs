@@ -3,6 +3,7 @@
 
 pub(crate) mod conformance;
 pub(crate) mod golden;
+pub(crate) mod latent;
 pub(crate) mod math;
 pub(crate) mod mixer;
 pub(crate) mod nn;
