@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
-//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation |
+//! | [`mixer`] | causal attention as a recurrence over caches, rings, latent rows and recomputation |
 //! | [`nn`] | matrix-vector products, RMSNorm and the gated unit that a real model needs around them |
 //! | [`math`] | elementary functions on slices, with stated errors |
 //! | [`storage`] | the types that arrays are kept in |

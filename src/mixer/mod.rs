@@ -3,10 +3,11 @@
 //! Causal softmax attention is a recurrent network that reads its past again at every step. Its
 //! state is the running sum of exp(score) * (value, 1): [`OnlineSoftmax`]. Where the keys and values
 //! come from is another question, and [`KeyValues`] is its answer: a [`Cache`] of everything, a
-//! [`Ring`] of the newest, an int8 [`QuantizedCache`], or nothing but the tokens, from which
-//! [`Recompute`] derives every key again. All of them feed one kernel, [`Attention`]; memory is traded
-//! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
-//! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
+//! [`Ring`] of the newest, an int8 [`QuantizedCache`], a [`LatentCache`] of one row for all heads, or
+//! nothing but the tokens, from which [`Recompute`] derives every key again; a [`Checkpoint`] lies
+//! between the two. All of them feed one kernel, [`Attention`]; memory is traded for compute, not for
+//! exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of quadratic complexity"; Rabe
+//! and Staats (2021), arXiv 2112.05682.
 //!
 //! # The portable order of attention
 //!
@@ -29,6 +30,9 @@
 //! 5. Two parts join in the reference of the greater: `a * f + b * g`. While c agrees, f and g are
 //!    powers of two, so that a change of reference costs no rounding at all.
 //!
+//! Stretches of [`BLOCK`] * 2^k positions are subtrees of that tree, so workers that take one each and
+//! join their states as a tree ([`OnlineSoftmax::merge_tree`]) have the bits of one worker.
+//!
 //! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
 //! a split at any multiple of [`BLOCK`] the same as no split, as long as no weight is held, no product
 //! p * v lies below the normal numbers and the scores are small enough for c = 0 (at most 220 in
@@ -39,7 +43,6 @@ mod cache;
 mod checkpoint;
 mod kernel;
 mod latent;
-mod latent_cache;
 mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
@@ -54,8 +57,7 @@ mod stretch;
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
 pub use checkpoint::{Checkpoint, checkpoint_cost, checkpoint_len};
-pub use latent::{Latent, LatentDims};
-pub use latent_cache::{LatentCache, latent_cache_len};
+pub use latent::{Latent, LatentCache, LatentDims, latent_cache_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]

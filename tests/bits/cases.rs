@@ -148,6 +148,12 @@ macro_rules! operations {
             memories double TOKENS;
             recompute single TOKENS;
             recompute double TOKENS;
+            checkpoint single TOKENS;
+            checkpoint double TOKENS;
+            latent single TOKENS;
+            latent double TOKENS;
+            stretches single TOKENS;
+            stretches double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
         }
@@ -216,8 +222,10 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
-                Visible, cache_len, merge_outputs, recompute_cost,
+                Attention, Cache, Checkpoint, Frame, Latent, LatentCache, LatentDims, Layers,
+                Layout, Merge, OnlineSoftmax, Recompute, Ring, Sharing, Visible, cache_len,
+                checkpoint_cost, checkpoint_len, kv_cache_len, latent_cache_len, merge_outputs,
+                recompute_cost,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};

@@ -2,8 +2,8 @@
 
 use core::marker::PhantomData;
 
-use super::{KeyValues, Rows, Run};
 use crate::error::check_len;
+use crate::mixer::{KeyValues, Rows, Run};
 use crate::scalar::Scalar;
 use crate::storage::Stored;
 use crate::{Error, Parameter};
@@ -11,9 +11,9 @@ use crate::{Error, Parameter};
 /// The latent vectors and the rotated keys of a sequence, in lent storage: what [`Latent`](super::Latent)
 /// keeps.
 ///
-/// A row `[latent_dim][rope_dim]` a token serves all heads. To [`Attention`](super::Attention) it is one
+/// A row `[latent_dim][rope_dim]` a token serves all heads. To [`Attention`](crate::mixer::Attention) it is one
 /// key/value head whose key is the whole row and whose value is the row's beginning, so that nothing is
-/// stored twice. `W` is the number type that is kept, as in a [`Cache`](super::Cache); a `rope_dim` of
+/// stored twice. `W` is the number type that is kept, as in a [`Cache`](crate::mixer::Cache); a `rope_dim` of
 /// zero leaves the positions out. DeepSeek-AI (2024), arXiv 2405.04434.
 ///
 /// ```
