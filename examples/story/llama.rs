@@ -273,6 +273,10 @@ impl<'f, P: Weights> Llama<'f, P> {
         }
         self.recompute
             .hidden_above(&mut layers, checkpoint, frames, scratch, x)?;
+        if layers.refused.is_err() {
+            // What lies below was computed from nothing.
+            checkpoint.clear();
+        }
         layers.refused?;
         self.classify(state)
     }
