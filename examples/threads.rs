@@ -6,7 +6,7 @@
 //! some, and `OnlineSoftmax::merge_tree` joins their states in the order of the stretches. Who computed
 //! which stretch, and when, is nowhere in the result; it has the bits of `Attention::attend` as well.
 
-use std::error::Error;
+use core::error::Error;
 use std::time::Instant;
 
 use rayon::ThreadPoolBuilder;

@@ -17,9 +17,10 @@ mod teller;
 mod tokenizer;
 
 use core::error::Error;
+use core::time::Duration;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use checkpoint::Checkpoint;
 use llama::{Below, Dims, Llama, Memory, State, Weights};

@@ -8,7 +8,7 @@
 //! numbers; these alone travel. The first rank joins them in the order of the stretches, whoever computed
 //! them, so that its output depends on the context alone.
 
-use std::error::Error;
+use core::error::Error;
 use std::time::Instant;
 
 use mpi::datatype::PartitionMut;

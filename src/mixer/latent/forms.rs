@@ -109,7 +109,8 @@ impl<W: Stored<T>, T: Scalar> Latent<'_, W, T> {
     ///
     /// [`Error::Length`] if `query` has not heads * nope_dim elements, `rope_query` heads * rope_dim,
     /// `out` heads * value_dim, `scratch` less than [`Latent::scratch_len`], or the memory other sizes;
-    /// the others as [`Attention::attend`].
+    /// the others as
+    /// [`Attention::attend`](crate::mixer::Attention::attend).
     pub fn attend<C: KeyValues<T>>(
         &self,
         query: &[T],
