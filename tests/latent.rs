@@ -636,6 +636,76 @@ fn both_forms_reproduce_the_golden_vectors() {
     }
 }
 
+/// A matrix of sines, `rows` by `columns`.
+fn sines(rows: usize, columns: usize, start: f64) -> Vec<f64> {
+    let angle = |i: usize| start + 0.7 * (i / columns) as f64 + 1.3 * (i % columns) as f64;
+    (0..rows * columns).map(|i| angle(i).sin()).collect()
+}
+
+/// Values of a NumPy program in `f64` by the article's formulas, weights as `[in][out]`.
+#[test]
+fn both_forms_reproduce_the_articles_formulas() {
+    const WANT: [f64; 6] = [
+        -1.7416293193444168,
+        0.1104313871982656,
+        1.8007098527822656,
+        -0.7432542400746335,
+        1.2123363382605588,
+        1.3918513408420754,
+    ];
+    let d = dims([2, 4, 2, 3, 3]);
+    let multiply = |x: &[f64], columns: usize, w: &[f64]| {
+        let mut y = vec![f64::NAN; columns];
+        let matrix = Matrix::<f64, f64>::new(x.len(), columns, w).unwrap();
+        matrix.multiply_transposed(x, &mut y).unwrap();
+        y
+    };
+    // From `[in][out]` to `[out][in]`, head after head.
+    let turned = |start: f64| -> Vec<f64> {
+        let head = |s: usize| {
+            let w = sines(4, 3, start + s as f64);
+            (0..12).map(move |i| w[i % 4 * 3 + i / 4])
+        };
+        head(0).chain(head(1)).collect()
+    };
+    let layout = HeadLayout::new(2, Pairing::Interleaved).unwrap();
+    let rope = Rope::<f64, _>::new(layout, &Base::new(1e4).unwrap(), [0; 1]).unwrap();
+    let x = sines(5, 8, 1.1);
+    let mut sequence = Sequence {
+        dims: d,
+        tokens: 5,
+        keys: turned(0.7),
+        values: turned(0.9),
+        latents: Vec::new(),
+        rope_keys: Vec::new(),
+        query: Vec::new(),
+        rope_query: Vec::new(),
+    };
+    for (position, x) in x.chunks_exact(8).enumerate() {
+        sequence.latents.extend(multiply(x, 4, &sines(8, 4, 0.3)));
+        let mut key = multiply(x, 2, &sines(8, 2, 0.8));
+        rope.rotate(position as i32, &mut key[..]).unwrap();
+        sequence.rope_keys.extend(key);
+    }
+    let low = multiply(&x[32..], 6, &sines(8, 6, 0.4));
+    for head in [0.0, 1.0] {
+        let query = multiply(&low, 3, &sines(6, 3, 0.5 + head));
+        sequence.query.extend(query);
+        let rope_query = multiply(&low, 2, &sines(6, 2, 0.6 + head));
+        sequence.rope_query.extend(rope_query);
+    }
+    rope.rotate(4, &mut sequence.rope_query[..]).unwrap();
+    let want = Attended {
+        out: WANT.to_vec(),
+        unit: vec![2.0; 6],
+    };
+    let latent = sequence.latent();
+    let absorbed = sequence.absorbed(latent, &sequence.cache::<f64>(), 5);
+    for out in [absorbed, sequence.expanded(latent, 5)] {
+        check("the article", "latent layer", &out, &want);
+    }
+}
+
 /// DeepSeek-V2.
 const DEEPSEEK: LatentDims = LatentDims {
     heads: 128,
