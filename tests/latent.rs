@@ -706,6 +706,19 @@ fn both_forms_reproduce_the_articles_formulas() {
     }
 }
 
+/// A cache that owns its storage is one of a capacity that is checked.
+#[cfg(feature = "heapless")]
+#[test]
+fn an_owned_cache_holds_what_fits() {
+    use suanzi::mixer::OwnedLatentCache;
+    let full = Some(Error::Capacity { limit: 64 });
+    let new = |c, r, tokens| OwnedLatentCache::<f32, 64>::with_tokens(c, r, tokens).err();
+    assert_eq!(new(6, 2, 8), None);
+    assert_eq!(new(6, 2, 9), full);
+    assert_eq!(new(6, 2, usize::MAX), full);
+    assert_eq!(new(0, 2, 1), Some(Error::Domain(Parameter::HeadDim)));
+}
+
 /// DeepSeek-V2.
 const DEEPSEEK: LatentDims = LatentDims {
     heads: 128,

@@ -13,7 +13,7 @@ use crate::{Error, Parameter};
 /// [`Recompute`] itself, all of them the ordinary cache. Each cache more takes memory for its layer and
 /// lowers the degree of the cost ([`checkpoint_cost`]) by one. A token is read by
 /// [`Recompute::advance`]; [`Recompute::hidden_above`] gives the hidden vector above the last layer, and
-/// is left out while only a prompt is read. Su Jianlin (2024), "Of time and space: attention as an RNN of
+/// is left out while only a prompt is read. `examples/story` runs a language model so. Su Jianlin (2024), "Of time and space: attention as an RNN of
 /// quadratic complexity".
 ///
 /// * **Equality:** caches that keep `T` itself give the same bits wherever the checkpoint lies, within the

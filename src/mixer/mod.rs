@@ -61,7 +61,7 @@ pub use latent::{Latent, LatentCache, LatentDims, latent_cache_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
-pub use owned::{OwnedCache, OwnedRing, Tokens};
+pub use owned::{OwnedCache, OwnedLatentCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use ring::Ring;

@@ -228,7 +228,7 @@ macro_rules! of_type {
                 recompute_cost,
             };
             #[cfg(feature = "heapless")]
-            use suanzi::mixer::{OwnedCache, OwnedRing};
+            use suanzi::mixer::{OwnedCache, OwnedLatentCache, OwnedRing};
             use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,

@@ -801,6 +801,15 @@ pub(crate) fn latent(o: &mut Operands<T>) -> Result<(), Error> {
     let len = latent.scratch_len(o.n);
     let own = first_mut(scratch, len);
     latent.attend(query, rope_query, &cache, o.n, own, out)?;
+    // A memory that owns its storage gives the same bits.
+    #[cfg(feature = "heapless")]
+    {
+        let len = latent.scratch_len(o.n);
+        let mut cache =
+            OwnedLatentCache::<T, { latent_cache_len(6, 2, 130) }>::with_tokens(6, 2, o.n)?;
+        cache.append(latents, rope_keys)?;
+        latent.attend(query, rope_query, &cache, o.n, first_mut(scratch, len), out)?;
+    }
     let (token, rest) = rest.split_at_mut_checked(8).unwrap_or_default();
     let (c, r) = token.split_at_mut_checked(6).unwrap_or_default();
     cache.token_into(0, c, r)?;
