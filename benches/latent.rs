@@ -3,11 +3,12 @@
 //! Sixteen heads with the sizes of DeepSeek-V2's: a latent vector of 512 elements, a rotated key of 64,
 //! queries and values of 128. The first row is the definition in plain loops over the latent rows, absorbed;
 //! the others are this crate's absorbed form and its expanded one, whose memory is nine times as large for
-//! these heads. Every answer is checked before it is timed.
+//! these heads. The rates count the multiply-adds of the absorbed form. Every answer is checked before it is
+//! timed.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use suanzi::Cpu;
-use suanzi::mixer::{Cache, Latent, LatentCache, LatentDims, Layout};
+use suanzi::mixer::{Cache, Latent, LatentCache, LatentDims, Layout, Sharing};
 use suanzi_benches::{in_turns, uniform};
 
 const DIMS: LatentDims = LatentDims {
@@ -145,8 +146,8 @@ fn main() {
         check("expanded", &other_out, &want);
         in_turns(
             &format!("latent attention, 16 heads, {tokens} tokens"),
-            tokens,
-            "keys",
+            Sharing::Latent(DIMS).step_multiply_adds(tokens),
+            "madd",
             &mut [
                 ("plain loops", &mut || {
                     core::hint::black_box(naive(&keys, &values, &query, &rope_query, &rows));
