@@ -246,7 +246,10 @@ impl<P: Weights> Teller<'_, P> {
                 1e3 * told.time.as_secs_f64() / (written.max(2) - 1) as f64,
                 1e3 * told.last.as_secs_f64(),
             );
-            if told.allocations > 0 || *first.get_or_insert(told.tokens.clone()) != told.tokens {
+            if told.allocations > 0 {
+                return Err(format!("a checkpoint above {kept} layers allocates").into());
+            }
+            if *first.get_or_insert_with(|| told.tokens.clone()) != told.tokens {
                 return Err(format!("a checkpoint above {kept} layers told another story").into());
             }
         }
