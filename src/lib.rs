@@ -25,7 +25,7 @@
 //! | [`probability`] | maps from logits to the simplex |
 //! | [`position`] | rotary position encoding, exact at every position |
 //! | [`density`] | Fourier densities: evaluated, inverted, fitted, and as integers of a coder |
-//! | [`mixer`] | causal attention as a recurrence over caches, rings and recomputation; linear recurrences, RWKV and Mamba |
+//! | [`mixer`] | causal attention as a recurrence over caches, rings, latent rows and recomputation; linear recurrences, RWKV and Mamba |
 //! | [`adapter`] | LoRA and its relatives beside frozen layers, and the steps of LoRA+ |
 //! | [`patch`] | images as tokens and back without loss, capacities of codes, the schedule of noise |
 //! | [`nn`] | matrix-vector products, RMSNorm, LayerNorm and the gated unit that a real model needs around them |

@@ -8,8 +8,8 @@ use accuracy::{bound32, bound64};
 use reference::mixer::{self as definition, Shape};
 use reference::{conformance, golden};
 use suanzi::mixer::{
-    Attention, BLOCK, Cache, Frame, KeyValues, Layers, Layout, Merge, OnlineSoftmax,
-    QuantizedCache, Recompute, Ring, Visible, merge_outputs, recompute_cost,
+    Attention, BLOCK, Cache, KeyValues, Layout, Merge, OnlineSoftmax, QuantizedCache, Ring,
+    Visible, merge_outputs,
 };
 use suanzi::storage::{Bf16, F16, Stored};
 use suanzi::{Cpu, Error, Level, Parameter};
@@ -773,142 +773,6 @@ fn bad_arguments_give_their_error_and_write_nothing() {
         Err(Error::Capacity { limit: 3 })
     );
     assert_eq!(out, [9.0; 8]);
-}
-
-/// Three layers of attention with tanh between, over tokens that are sines.
-struct Toy {
-    layers: usize,
-    weights: Vec<f32>,
-    keys: u64,
-}
-
-const WIDTH: usize = 6;
-
-impl Toy {
-    fn multiply(&self, seed: usize, x: &[f32], y: &mut [f32]) {
-        for (i, y) in y.iter_mut().enumerate() {
-            *y = x
-                .iter()
-                .enumerate()
-                .map(|(j, x)| self.weights[(seed * 97 + i * 13 + j * 5) % self.weights.len()] * x)
-                .sum();
-        }
-    }
-}
-
-impl Layers<f32> for Toy {
-    fn layers(&self) -> usize {
-        self.layers
-    }
-    fn width(&self) -> usize {
-        WIDTH
-    }
-    fn embed(&mut self, position: usize, hidden: &mut [f32]) {
-        for (i, h) in hidden.iter_mut().enumerate() {
-            *h = libm::sinf((position * 7 + i * 3) as f32);
-        }
-    }
-    fn query(&mut self, layer: usize, _: usize, hidden: &[f32], query: &mut [f32]) {
-        self.multiply(layer * 4, hidden, query);
-    }
-    fn key_value(
-        &mut self,
-        layer: usize,
-        _: usize,
-        hidden: &[f32],
-        key: &mut [f32],
-        value: &mut [f32],
-    ) {
-        self.keys += 1;
-        self.multiply(layer * 4 + 1, hidden, key);
-        self.multiply(layer * 4 + 2, hidden, value);
-    }
-    fn finish(&mut self, layer: usize, _: usize, attended: &[f32], hidden: &mut [f32]) {
-        let mut delta = [0.0; WIDTH];
-        self.multiply(layer * 4 + 3, attended, &mut delta);
-        for (h, d) in hidden.iter_mut().zip(delta) {
-            *h = libm::tanhf(*h + d);
-        }
-    }
-}
-
-/// Computes the hidden vectors with a cache a layer.
-fn cached(toy: &mut Toy, attention: Attention<f32>, tokens: usize) -> Vec<Vec<f32>> {
-    let mut hidden: Vec<Vec<f32>> = vec![vec![0.0; WIDTH]; tokens];
-    for (i, h) in hidden.iter_mut().enumerate() {
-        toy.embed(i, h);
-    }
-    let mut scratch = vec![0.0; attention.scratch_len(tokens)];
-    for layer in 0..toy.layers {
-        let mut cache =
-            Cache::<f32, _>::new(2, 3, 5, vec![0.0; tokens * 6], vec![0.0; tokens * 10]).unwrap();
-        for (i, h) in hidden.iter_mut().enumerate() {
-            let (mut q, mut k, mut v, mut o) = ([0.0; 12], [0.0; 6], [0.0; 10], [0.0; 20]);
-            toy.query(layer, i, h, &mut q);
-            toy.key_value(layer, i, h, &mut k, &mut v);
-            cache.append(&k, &v).unwrap();
-            attention
-                .attend(&q, &cache, i + 1, &mut scratch, &mut o)
-                .unwrap();
-            toy.finish(layer, i, &o, h);
-        }
-    }
-    hidden
-}
-
-#[test]
-fn recomputation_gives_the_bits_of_the_cache() {
-    let attention = Attention::<f32>::new(4, 2, 3)
-        .unwrap()
-        .with_value_dim(5)
-        .unwrap();
-    let weights = Random(9).vector(401, 0.8);
-    for (layers, positions) in [
-        (0, vec![0, 3]),
-        (1, vec![0, 1, 63, 64, 200, 300]),
-        (2, vec![0, 65, 150]),
-        (3, vec![0, 5, 66]),
-    ] {
-        let mut toy = Toy {
-            layers,
-            weights: weights.clone(),
-            keys: 0,
-        };
-        let want = cached(&mut toy, attention, positions.iter().max().unwrap() + 1);
-        let recompute = Recompute::new(attention);
-        for position in positions {
-            toy.keys = 0;
-            let mut scratch = vec![f32::NAN; recompute.scratch_len(layers, WIDTH, position + 1)];
-            let mut frames = vec![Frame::default(); layers];
-            let mut hidden = vec![f32::NAN; WIDTH];
-            recompute
-                .hidden(&mut toy, position, &mut frames, &mut scratch, &mut hidden)
-                .unwrap();
-            assert_eq!(
-                hidden, want[position],
-                "{layers} layers, position {position}"
-            );
-            assert_eq!(Some(u128::from(toy.keys)), recompute_cost(layers, position));
-        }
-    }
-}
-
-#[test]
-fn recomputation_costs_the_binomial() {
-    for (layers, tokens, want) in [
-        (1, 10, 10),
-        (2, 10, 65),
-        (3, 10, 285),
-        (4, 10, 1000),
-        (2, 3, 9),
-        (3, 3, 19),
-        (4, 3, 34),
-    ] {
-        assert_eq!(recompute_cost(layers, tokens - 1), Some(want));
-    }
-    assert_eq!(recompute_cost(3, 5), Some(83));
-    assert_eq!(recompute_cost(0, 1 << 40), Some(0));
-    assert_eq!(recompute_cost(80, usize::MAX), None);
 }
 
 #[test]

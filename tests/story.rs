@@ -44,7 +44,9 @@ use hash::{Case, Fnv};
 use llama::{Dims, Llama, State, Weights};
 use reference::golden::shared;
 use sampler::{Choice, Sampler};
-use suanzi::mixer::{Frame, QuantizedCache, Ring, cache_len};
+use suanzi::mixer::{
+    Cache, Checkpoint as Kept, Frame, QuantizedCache, Ring, cache_len, checkpoint_len,
+};
 use suanzi::storage::F16;
 use suanzi::{Cpu, Level};
 use teller::{Past, tell};
@@ -104,14 +106,36 @@ fn with_ring<R>(dims: Dims, cpu: Cpu, window: usize, run: impl FnOnce(&mut Past<
     with_layers(dims, cpu, ring, run)
 }
 
+/// Keeps the tokens and what lies below a checkpoint above `kept` layers.
+fn with_tokens<P: Weights, R>(
+    model: &Llama<'_, P>,
+    kept: usize,
+    run: impl FnOnce(&mut Past<'_>) -> R,
+) -> R {
+    let dims = model.dims();
+    let (heads, dim, layers) = (dims.kv_heads, dims.head_dim(), dims.layers);
+    let len = cache_len(heads, dim, dims.seq_len);
+    let mut storage = vec![0.0; 2 * kept * len];
+    let mut caches: Vec<_> = storage
+        .chunks_mut(2 * len)
+        .map(|part| {
+            let (keys, values) = part.split_at_mut(len);
+            Cache::new(heads, dim, dim, keys, values).unwrap()
+        })
+        .collect();
+    let mut rows = vec![0.0; checkpoint_len(layers, kept, dims.dim, dims.seq_len)];
+    let mut below = Kept::new(dims.dim, &mut caches, &mut rows).unwrap();
+    let mut frames = vec![Frame::default(); layers - kept];
+    let mut scratch = vec![0.0; model.again_len(kept)];
+    run(&mut Past::Again(&mut below, &mut frames, &mut scratch))
+}
+
 /// Keeps nothing but the tokens.
 fn with_tokens_alone<P: Weights, R>(
     model: &Llama<'_, P>,
     run: impl FnOnce(&mut Past<'_>) -> R,
 ) -> R {
-    let mut frames = vec![Frame::default(); model.dims().layers];
-    let mut scratch = vec![0.0; model.again_len()];
-    run(&mut Past::Again(&mut frames, &mut scratch))
+    with_tokens(model, 0, run)
 }
 
 /// What a float64 program says of a model's greedy tokens.
@@ -403,6 +427,13 @@ fn every_memory_that_keeps_all_gives_the_same_bits() {
     assert!(kept == ring, "a ring that holds everything");
     let again = with_tokens_alone(&model, |past| logit_bits(&model, past, 8));
     assert!(kept[..again.len()] == again, "recomputed from the tokens");
+    for (below, positions) in [(1, 10), (2, 12), (3, 20), (4, 100), (5, 100)] {
+        let again = with_tokens(&model, below, |past| logit_bits(&model, past, positions));
+        assert!(
+            kept[..again.len()] == again,
+            "recomputed above {below} layers"
+        );
+    }
 }
 
 /// Samples a story with every buffer lent before the first token; returns its tokens.
@@ -496,6 +527,7 @@ fn no_memory_allocates_while_it_tells() {
     assert_eq!(with_ring(dims, cpu, 8, tell), 20);
     let tell = |past: &mut Past<'_>| sampled(&model, past, 0.7, 6, cpu).len();
     assert_eq!(with_tokens_alone(&model, tell), 6);
+    assert_eq!(with_tokens(&model, 3, tell), 6);
     let before = heap::allocations();
     drop(vec![0_u8; 1]);
     assert!(heap::allocations() > before, "the allocator counts");

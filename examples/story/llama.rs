@@ -1,10 +1,11 @@
 //! A Llama-style decoder, one token at a time: `core` and suanzi, nothing else.
 //!
 //! Weights are borrowed in place, state is lent by the caller, and after construction nothing is
-//! allocated. Where keys and values are kept is a [`Memory`]; [`Llama::step_again`] keeps none and
-//! derives them from the tokens each time.
+//! allocated. Where keys and values are kept is a [`Memory`]; [`Llama::step_again`] keeps those of the
+//! layers below a checkpoint and derives the others each time, all of them from the tokens if it keeps
+//! none.
 
-use suanzi::mixer::{Attention, Frame, Layers, Recompute};
+use suanzi::mixer::{Attention, Checkpoint, Frame, Layers, Recompute};
 use suanzi::nn::{GatedSilu, Matrix, RmsNorm};
 use suanzi::position::{Base, HeadLayout, Pairing, PositionEncoding, Rope};
 use suanzi::storage::Stored;
@@ -98,6 +99,9 @@ pub(crate) trait Weights {
     /// Returns a layer, if there is one of that number.
     fn layer(&self, index: usize) -> Option<Layer<'_, Self::Element>>;
 }
+
+/// What is kept of the layers below a checkpoint.
+pub(crate) type Below<'s> = Checkpoint<'s, f32, f32, &'s mut [f32]>;
 
 /// A memory of every layer's keys and values.
 pub(crate) trait Memory {
@@ -236,9 +240,9 @@ impl<'f, P: Weights> Llama<'f, P> {
         self.classify(state)
     }
 
-    /// Computes the logits after the newest of `tokens` from the tokens alone: no key and no value is
-    /// kept, everything is computed again. `frames` has one element a layer, `scratch`
-    /// [`Llama::again_len`].
+    /// Computes the logits after the newest of `tokens`: the layers below the checkpoint read the tokens
+    /// that they have not read yet, those above are computed again. `frames` has one element for each of
+    /// them, `scratch` [`Llama::again_len`].
     ///
     /// # Errors
     ///
@@ -246,6 +250,7 @@ impl<'f, P: Weights> Llama<'f, P> {
     pub(crate) fn step_again(
         &self,
         tokens: &[u32],
+        checkpoint: &mut Below<'_>,
         frames: &mut [Frame],
         scratch: &mut [f32],
         state: &mut State<'_>,
@@ -264,16 +269,37 @@ impl<'f, P: Weights> Llama<'f, P> {
             up,
             refused: Ok(()),
         };
+        while checkpoint.len() < tokens.len() {
+            self.recompute.advance(&mut layers, checkpoint, scratch)?;
+        }
         self.recompute
-            .hidden(&mut layers, newest, frames, scratch, x)?;
+            .hidden_above(&mut layers, checkpoint, frames, scratch, x)?;
+        if layers.refused.is_err() {
+            // What lies below was computed from nothing.
+            checkpoint.clear();
+        }
         layers.refused?;
         self.classify(state)
     }
 
-    /// Returns the elements of the scratch of [`Llama::step_again`] at the model's full length.
-    pub(crate) const fn again_len(&self) -> usize {
-        self.recompute
-            .scratch_len(self.dims.layers, self.dims.dim, self.dims.seq_len)
+    /// Returns the elements of the scratch of [`Llama::step_again`] at the model's full length, with so
+    /// many layers below the checkpoint.
+    pub(crate) const fn again_len(&self, kept: usize) -> usize {
+        let Dims {
+            dim,
+            layers,
+            seq_len,
+            ..
+        } = self.dims;
+        let above = self
+            .recompute
+            .scratch_len(layers.saturating_sub(kept), dim, seq_len);
+        let below = self.recompute.advance_len(seq_len);
+        if kept > 0 && below > above {
+            below
+        } else {
+            above
+        }
     }
 
     /// Computes the rotated queries of a normalized vector.

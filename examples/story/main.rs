@@ -17,16 +17,19 @@ mod teller;
 mod tokenizer;
 
 use core::error::Error;
+use core::time::Duration;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use checkpoint::Checkpoint;
-use llama::{Dims, Llama, Memory, State, Weights};
+use llama::{Below, Dims, Llama, Memory, State, Weights};
 use memory::{Append, Layers};
 use options::{Kind, Options};
 use sampler::Sampler;
-use suanzi::mixer::{Cache, Frame, QuantizedCache, Ring, cache_len};
+use suanzi::mixer::{
+    Cache, Frame, QuantizedCache, Ring, cache_len, checkpoint_cost, checkpoint_len,
+};
 use suanzi::storage::F16;
 use teller::{Past, tell};
 use tokenizer::Tokenizer;
@@ -45,6 +48,8 @@ static TOKENIZER: &[u8] = include_bytes!("../../assets/story.tok");
 const WINDOW: usize = 128;
 /// The oldest tokens that it keeps besides.
 const SINKS: usize = 4;
+/// The tokens that `--memory dial` writes with each checkpoint.
+const DIALLED: usize = 16;
 
 fn main() -> ExitCode {
     match run() {
@@ -118,13 +123,8 @@ fn with_weights<P: Weights>(
         Kind::F16 => teller.with_caches::<F16>(dims, &mut scratch),
         Kind::Int8 => teller.with_quantized(dims, &mut scratch),
         Kind::Window => teller.with_rings(dims, &mut scratch),
-        Kind::Recompute => {
-            let mut frames = vec![Frame::default(); dims.layers];
-            let mut again = vec![0.0; model.again_len()];
-            teller.memory_bytes = 4 * again.len() + size_of_val(&frames[..]);
-            teller.scratch_bytes = 0;
-            teller.tell(&mut Past::Again(&mut frames, &mut again))
-        }
+        Kind::Recompute => teller.with_checkpoint(dims, options.checkpoint),
+        Kind::Dial => teller.dial(dims),
     }
 }
 
@@ -191,13 +191,81 @@ impl<P: Weights> Teller<'_, P> {
         self.tell(&mut Past::Kept(memory))
     }
 
-    fn tell(&mut self, past: &mut Past<'_>) -> Result<(), Box<dyn Error>> {
+    fn with_checkpoint(&mut self, dims: Dims, kept: usize) -> Result<(), Box<dyn Error>> {
+        if kept > dims.layers {
+            return Err(format!("--checkpoint is at most {}, the layers", dims.layers).into());
+        }
+        self.recomputed(dims, kept, Self::tell)
+    }
+
+    /// Lends the buffers of recomputation above `kept` layers.
+    fn recomputed<R>(
+        &mut self,
+        dims: Dims,
+        kept: usize,
+        run: impl FnOnce(&mut Self, &mut Past<'_>) -> Result<R, Box<dyn Error>>,
+    ) -> Result<R, Box<dyn Error>> {
+        let (heads, dim) = (dims.kv_heads, dims.head_dim());
+        let len = cache_len(heads, dim, dims.seq_len);
+        let mut storage = vec![0.0; 2 * kept * len];
+        let mut caches = storage
+            .chunks_exact_mut(2 * len)
+            .map(|part| {
+                let (keys, values) = part.split_at_mut(len);
+                Cache::new(heads, dim, dim, keys, values)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut rows = vec![0.0; checkpoint_len(dims.layers, kept, dims.dim, dims.seq_len)];
+        let mut frames = vec![Frame::default(); dims.layers - kept];
+        let mut again = vec![0.0; self.model.again_len(kept)];
+        self.memory_bytes = 4 * (2 * kept * len + rows.len());
+        self.scratch_bytes = 4 * again.len() + size_of_val(&frames[..]);
+        let mut below = Below::new(dims.dim, &mut caches, &mut rows)?;
+        run(self, &mut Past::Again(&mut below, &mut frames, &mut again))
+    }
+
+    /// Tells the same beginning with every checkpoint; prints what each costs.
+    fn dial(&mut self, dims: Dims) -> Result<(), Box<dyn Error>> {
+        let limit = self.options.tokens.unwrap_or(DIALLED);
+        let mut first: Option<Vec<u32>> = None;
+        for kept in (0..=dims.layers).rev() {
+            let told = self.recomputed(dims, kept, |teller, past| {
+                teller.run(past, limit, first.is_none())
+            })?;
+            if first.is_none() {
+                println!(
+                    "\nlayers kept   memory, bytes   keys for the last token   ms a token   the last"
+                );
+            }
+            let written = told.tokens.len();
+            let position = written.saturating_sub(2);
+            let keys = checkpoint_cost(dims.layers, kept, position).unwrap_or(u128::MAX);
+            println!(
+                "{kept:>11} {:>15} {keys:>25} {:>12.3} {:>10.3}",
+                self.memory_bytes + self.scratch_bytes,
+                1e3 * told.time.as_secs_f64() / (written.max(2) - 1) as f64,
+                1e3 * told.last.as_secs_f64(),
+            );
+            if told.allocations > 0 {
+                return Err(format!("a checkpoint above {kept} layers allocates").into());
+            }
+            if *first.get_or_insert_with(|| told.tokens.clone()) != told.tokens {
+                return Err(format!("a checkpoint above {kept} layers told another story").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a story, with every buffer lent before the first token.
+    fn run(
+        &mut self,
+        past: &mut Past<'_>,
+        limit: usize,
+        aloud: bool,
+    ) -> Result<Told, Box<dyn Error>> {
         let dims = self.model.dims();
         let options = self.options;
-        let len = options
-            .tokens
-            .map_or(dims.seq_len, |tokens| tokens.saturating_add(1));
-        let mut tokens = vec![0; len.min(dims.seq_len)];
+        let mut tokens = vec![0; limit.saturating_add(1).min(dims.seq_len)];
         let prompt = self.tokenizer.encode(&options.prompt, &mut tokens)?;
         let mut sampler = Sampler::new(options.choice, options.seed, options.cpu);
         let mut state = State::new(dims, &mut self.state)?;
@@ -205,6 +273,7 @@ impl<P: Weights> Teller<'_, P> {
 
         let before = heap::allocations();
         let start = Instant::now();
+        let (mut previously, mut last) = (start, Duration::ZERO);
         let tokenizer = &self.tokenizer;
         let written = tell(
             self.model,
@@ -214,45 +283,79 @@ impl<P: Weights> Teller<'_, P> {
             &mut tokens,
             prompt,
             |previous, token| {
-                let mut byte = [0];
-                // A reader that went away is no reason to stop the count.
-                let _ = out.write_all(tokenizer.decode(previous, token, &mut byte));
-                let _ = out.flush();
+                let at = Instant::now();
+                (last, previously) = (at - previously, at);
+                if aloud {
+                    let mut byte = [0];
+                    // A reader that went away is no reason to stop the count.
+                    let _ = out.write_all(tokenizer.decode(previous, token, &mut byte));
+                    let _ = out.flush();
+                }
             },
         )?;
-        let seconds = start.elapsed().as_secs_f64();
+        let time = start.elapsed();
         let allocations = heap::allocations() - before;
+        if aloud {
+            writeln!(out)?;
+        }
+        tokens.truncate(written);
+        Ok(Told {
+            tokens,
+            time,
+            last,
+            allocations,
+        })
+    }
 
-        writeln!(out)?;
-        drop(out);
+    fn tell(&mut self, past: &mut Past<'_>) -> Result<(), Box<dyn Error>> {
+        let options = self.options;
+        let told = self.run(past, options.tokens.unwrap_or(usize::MAX), true)?;
         if options.stats {
-            let state = 4 * self.state.len();
-            let other = 4 * tokens.len() + 8 * dims.pairs();
-            eprintln!();
-            eprintln!(
-                "weights              {:>9} bytes, read in place",
-                self.weight_bytes
-            );
-            eprintln!(
-                "keys and values      {:>9} bytes ({:?})",
-                self.memory_bytes, options.memory
-            );
-            eprintln!("attention scratch    {:>9} bytes", self.scratch_bytes);
-            eprintln!("activations, logits  {state:>9} bytes");
-            eprintln!("tokens, frequencies  {other:>9} bytes");
-            eprintln!("allocations          {allocations:>9} from the first token on");
-            eprintln!(
-                "speed                {:>9.0} tokens a second ({} tokens, {:?}{})",
-                (written - 1) as f64 / seconds,
-                written - 1,
-                options.cpu.level(),
-                if options.cpu.is_fused() {
-                    ", fused"
-                } else {
-                    ""
-                },
-            );
+            self.print_stats(&told);
         }
         Ok(())
     }
+
+    fn print_stats(&self, told: &Told) {
+        let options = self.options;
+        let state = 4 * self.state.len();
+        let other = 4 * told.tokens.capacity() + 8 * self.model.dims().pairs();
+        let written = told.tokens.len() - 1;
+        eprintln!();
+        eprintln!(
+            "weights              {:>9} bytes, read in place",
+            self.weight_bytes
+        );
+        eprintln!(
+            "keys and values      {:>9} bytes ({:?})",
+            self.memory_bytes, options.memory
+        );
+        eprintln!("attention scratch    {:>9} bytes", self.scratch_bytes);
+        eprintln!("activations, logits  {state:>9} bytes");
+        eprintln!("tokens, frequencies  {other:>9} bytes");
+        eprintln!(
+            "allocations          {:>9} from the first token on",
+            told.allocations
+        );
+        eprintln!(
+            "speed                {:>9.0} tokens a second ({written} tokens, {:?}{})",
+            written as f64 / told.time.as_secs_f64(),
+            options.cpu.level(),
+            if options.cpu.is_fused() {
+                ", fused"
+            } else {
+                ""
+            },
+        );
+    }
+}
+
+/// What was told, and what it took.
+struct Told {
+    tokens: Vec<u32>,
+    time: Duration,
+    /// The time of the last token.
+    last: Duration,
+    /// Those from the first token on.
+    allocations: usize,
 }

@@ -17,7 +17,10 @@ Tells a story, token by token, from memory that is fixed before the first one.
   --top-p P            draws from the likeliest tokens that add up to P (default 0.9; 1 for all)
   --min-p P            leaves out tokens below P times the likeliest (default 0)
   --seed N             the same seed tells the same story, on every machine (default 2)
-  --memory KIND        where keys and values are kept: cache, f16, int8, window, recompute
+  --memory KIND        where keys and values are kept: cache, f16, int8, window, recompute; dial tells
+                       the story (16 tokens unless --tokens says more) with every checkpoint of
+                       recompute and prints time against memory
+  --checkpoint N       with recompute, keeps those of the first N layers (default 0)
   --executor NAME      default, scalar, fused, sse2, sse4.2, avx2, avx512, neon
   --model FILE         a llama2.c version-0 file or a suanzi1 int8 file
   --tokenizer FILE     its tokenizer, in llama2.c's format
@@ -36,8 +39,10 @@ pub(crate) enum Kind {
     Int8,
     /// The newest, and the first few.
     Window,
-    /// None: they are computed again from the tokens.
+    /// Those below a checkpoint; the others are computed again, from the tokens if there are none.
     Recompute,
+    /// Each checkpoint in turn.
+    Dial,
 }
 
 /// What the command line asks for.
@@ -48,6 +53,7 @@ pub(crate) struct Options {
     pub choice: Choice,
     pub seed: u64,
     pub memory: Kind,
+    pub checkpoint: usize,
     pub cpu: Cpu,
     pub model: Option<String>,
     pub tokenizer: Option<String>,
@@ -73,6 +79,7 @@ impl Options {
             },
             seed: 2,
             memory: Kind::Cache,
+            checkpoint: 0,
             cpu: Cpu::default(),
             model: None,
             tokenizer: None,
@@ -100,6 +107,7 @@ impl Options {
                 "--min-p" => options.choice.min_p = in_range(&name, &value()?, 0.0, 1.0)?,
                 "--seed" => options.seed = number(&name, &value()?)?,
                 "--memory" => options.memory = kind(&value()?)?,
+                "--checkpoint" => options.checkpoint = number(&name, &value()?)?,
                 "--executor" => options.cpu = executor(&value()?)?,
                 "--model" => options.model = Some(value()?),
                 "--tokenizer" => options.tokenizer = Some(value()?),
@@ -110,6 +118,9 @@ impl Options {
         }
         if options.model.is_some() != options.tokenizer.is_some() {
             return Err("--model and --tokenizer belong together; name both".into());
+        }
+        if options.checkpoint > 0 && options.memory != Kind::Recompute {
+            return Err("--checkpoint belongs to --memory recompute; name both".into());
         }
         Ok(options)
     }
@@ -137,9 +148,10 @@ fn kind(value: &str) -> Result<Kind, String> {
         "int8" => Kind::Int8,
         "window" => Kind::Window,
         "recompute" => Kind::Recompute,
+        "dial" => Kind::Dial,
         _ => {
             return Err(format!(
-                "--memory is cache, f16, int8, window or recompute, not {value:?}"
+                "--memory is cache, f16, int8, window, recompute or dial, not {value:?}"
             ));
         }
     })

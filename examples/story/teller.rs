@@ -3,7 +3,7 @@
 use suanzi::Error;
 use suanzi::mixer::Frame;
 
-use crate::llama::{Llama, Memory, State, Weights};
+use crate::llama::{Below, Llama, Memory, State, Weights};
 use crate::sampler::Sampler;
 use crate::tokenizer::{BOS, EOS};
 
@@ -11,8 +11,8 @@ use crate::tokenizer::{BOS, EOS};
 pub(crate) enum Past<'a> {
     /// A memory of keys and values.
     Kept(&'a mut dyn Memory),
-    /// The tokens, with what [`Llama::step_again`] asks for.
-    Again(&'a mut [Frame], &'a mut [f32]),
+    /// The tokens and what lies below a checkpoint, with what [`Llama::step_again`] asks for.
+    Again(&'a mut Below<'a>, &'a mut [Frame], &'a mut [f32]),
 }
 
 /// Reads `tokens[..prompt]`, then writes tokens behind them until the model ends its text or `tokens`
@@ -44,7 +44,9 @@ pub(crate) fn tell<P: Weights>(
         match past {
             Past::Kept(memory) => model.step(previous as usize, len - 1, *memory, state)?,
             Past::Again(..) if len < prompt => {}
-            Past::Again(frames, scratch) => model.step_again(before, frames, scratch, state)?,
+            Past::Again(below, frames, scratch) => {
+                model.step_again(before, below, frames, scratch, state)?;
+            }
         }
         if len >= prompt {
             *next = sampler.choose(state.logits)?;

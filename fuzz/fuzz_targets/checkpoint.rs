@@ -15,7 +15,7 @@ mod tokenizer;
 use arbitrary::Arbitrary;
 use checkpoint::{Checkpoint, Fault, MAGIC};
 use libfuzzer_sys::fuzz_target;
-use llama::{Llama, State, Weights};
+use llama::{Below, Llama, State, Weights};
 use memory::Layers;
 use suanzi::Cpu;
 use suanzi::mixer::{Cache, Frame, cache_len};
@@ -158,9 +158,16 @@ fn logits<P: Weights + Copy>(
         outcomes.push(step.map(|()| bits(&state)));
     }
     let mut frames = vec![Frame::default(); model.dims().layers];
-    let mut scratch = vec![0.0; model.again_len()];
+    let mut scratch = vec![0.0; model.again_len(0)];
+    let mut below = Below::new(dims.dim, &mut [], &mut []).expect("a width");
     let tokens = tokens.map(u32::from);
-    let step = model.step_again(&tokens[..2], &mut frames, &mut scratch, &mut state);
+    let step = model.step_again(
+        &tokens[..2],
+        &mut below,
+        &mut frames,
+        &mut scratch,
+        &mut state,
+    );
     outcomes.push(step.map(|()| bits(&state)));
     outcomes
 }

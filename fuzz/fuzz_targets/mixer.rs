@@ -1,11 +1,12 @@
-//! Attention over a ring against attention over a cache, and the recurrence against both.
+//! Attention over a ring, in stretches and over latent rows against attention over a cache, and the
+//! recurrence against them.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use suanzi::Cpu;
-use suanzi::mixer::{Attention, Cache, Merge, OnlineSoftmax, Ring};
+use suanzi::mixer::{Attention, BLOCK, Cache, LatentCache, Merge, OnlineSoftmax, Ring};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -76,4 +77,40 @@ fuzz_target!(|input: Input| {
     for (a, b) in a.iter().zip(&b) {
         assert!((a - b).abs() <= 1e-3, "{a} and {b}");
     }
+
+    // Stretches of doubled blocks, joined as a tree, give the bits of all keys at once.
+    let stretch = BLOCK << (input.cut % 3);
+    let mut states: Vec<_> = (0..tokens.div_ceil(stretch))
+        .map(|i| {
+            let mut state = OnlineSoftmax::new(1, dim, vec![0.0; len]).unwrap();
+            let positions = i * stretch..tokens.min((i + 1) * stretch);
+            attention
+                .attend_stretch(query, &cache, positions, &mut scratch, &mut state)
+                .unwrap();
+            state
+        })
+        .collect();
+    OnlineSoftmax::merge_tree(&mut states).unwrap();
+    states[0].finish(&mut b).unwrap();
+    assert_eq!(a, b);
+
+    // Rows that begin with the value give the bits of keys and values apart.
+    let rope = dim / 3;
+    let latent = dim - rope;
+    let values: Vec<f32> = keys
+        .chunks(dim)
+        .flat_map(|key| &key[..latent])
+        .copied()
+        .collect();
+    let apart = Cache::<f32, _>::filled(1, dim, latent, keys, &values[..]).unwrap();
+    let rows = LatentCache::<f32, _>::filled(latent, rope, keys).unwrap();
+    let attention = attention.with_value_dim(latent).unwrap();
+    let (a, b) = (&mut a[..latent], &mut b[..latent]);
+    attention
+        .attend(query, &apart, tokens, &mut scratch, a)
+        .unwrap();
+    attention
+        .attend(query, &rows, tokens, &mut scratch, b)
+        .unwrap();
+    assert_eq!(a, b);
 });

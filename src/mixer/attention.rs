@@ -60,7 +60,7 @@ pub struct Attention<T, E = Cpu> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Visible {
-    end: usize,
+    pub(super) end: usize,
     window: usize,
     sinks: usize,
 }
@@ -376,7 +376,7 @@ fn check_visible<T: Scalar, C: KeyValues<T>>(
 }
 
 /// Adds the blocks of the positions `from..to` to a tree, in rising order.
-fn sum<T: Scalar, C: KeyValues<T>>(
+pub(super) fn sum<T: Scalar, C: KeyValues<T>>(
     cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,

@@ -3,10 +3,11 @@
 //! Causal softmax attention is a recurrent network that reads its past again at every step. Its
 //! state is the running sum of exp(score) * (value, 1): [`OnlineSoftmax`]. Where the keys and values
 //! come from is another question, and [`KeyValues`] is its answer: a [`Cache`] of everything, a
-//! [`Ring`] of the newest, an int8 [`QuantizedCache`], or nothing but the tokens, from which
-//! [`Recompute`] derives every key again. All of them feed one kernel, [`Attention`]; memory is traded
-//! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
-//! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
+//! [`Ring`] of the newest, an int8 [`QuantizedCache`], a [`LatentCache`] of one row for all heads, or
+//! nothing but the tokens, from which [`Recompute`] derives every key again; a [`Checkpoint`] lies
+//! between the two. All of them feed one kernel, [`Attention`]; memory is traded for compute, not for
+//! exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of quadratic complexity"; Rabe
+//! and Staats (2021), arXiv 2112.05682.
 //!
 //! Beside it stand recurrences whose state does not grow. A few numbers a channel: [`Rwkv4`], the
 //! online softmax with decay, and [`SelectiveScan`] with the [`CausalConvolution`] before it, the two
@@ -37,6 +38,9 @@
 //! 5. Two parts join in the reference of the greater: `a * f + b * g`. While c agrees, f and g are
 //!    powers of two, so that a change of reference costs no rounding at all.
 //!
+//! Stretches of [`BLOCK`] * 2^k positions are subtrees of that tree, so workers that take one each and
+//! join their states as a tree ([`OnlineSoftmax::merge_tree`]) have the bits of one worker.
+//!
 //! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
 //! a split at any multiple of [`BLOCK`] the same as no split, as long as no weight is held, no product
 //! p * v lies below the normal numbers and the scores are small enough for c = 0 (at most 220 in
@@ -44,8 +48,10 @@
 
 mod attention;
 mod cache;
+mod checkpoint;
 mod convolution;
 mod kernel;
+mod latent;
 mod mamba;
 mod online;
 mod outputs;
@@ -56,16 +62,20 @@ mod recompute;
 mod recurrence;
 mod ring;
 mod rwkv4;
+mod sharing;
 mod state;
+mod stretch;
 
 pub use attention::{Attention, Visible};
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use checkpoint::{Checkpoint, checkpoint_cost, checkpoint_len};
 pub use convolution::{CausalConvolution, convolution_len};
+pub use latent::{Latent, LatentCache, LatentDims, latent_cache_len};
 pub use mamba::{ScanToken, SelectiveScan, scan_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
-pub use owned::{OwnedCache, OwnedRing, Tokens};
+pub use owned::{OwnedCache, OwnedLatentCache, OwnedRing, Tokens};
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
@@ -75,6 +85,7 @@ pub use recurrence::{
 };
 pub use ring::Ring;
 pub use rwkv4::{Rwkv4, Rwkv4Token, rwkv4_len};
+pub use sharing::{Sharing, kv_cache_len};
 
 use crate::Error;
 

@@ -61,6 +61,16 @@ impl<T, S> OnlineSoftmax<T, S> {
     pub fn on(self, cpu: Cpu) -> Self {
         Self { cpu, ..self }
     }
+
+    /// Returns the number of heads.
+    pub(super) const fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// Returns the elements of a value.
+    pub(super) const fn dim(&self) -> usize {
+        self.dim
+    }
 }
 
 impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
@@ -71,6 +81,18 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
     /// [`Error::Domain`] if `heads` or `dim` is zero, [`Error::Length`] if the storage has not
     /// [`OnlineSoftmax::state_len`] elements.
     pub fn new(heads: usize, dim: usize, storage: S) -> Result<Self, Error> {
+        let mut state = Self::received(heads, dim, storage)?;
+        state.reset();
+        Ok(state)
+    }
+
+    /// Returns the state whose numbers are in the storage already, as [`OnlineSoftmax::as_slice`] gave
+    /// them on this machine or another.
+    ///
+    /// # Errors
+    ///
+    /// As [`OnlineSoftmax::new`].
+    pub fn received(heads: usize, dim: usize, storage: S) -> Result<Self, Error> {
         if heads == 0 {
             return Err(Error::Domain(Parameter::Heads));
         }
@@ -80,15 +102,59 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
             return Err(Error::Domain(Parameter::HeadDim));
         }
         check_len(Self::state_len(heads, dim), storage.as_ref().len())?;
-        let mut state = Self {
+        Ok(Self {
             storage,
             heads,
             dim,
             cpu: Cpu::default(),
             element: core::marker::PhantomData,
-        };
-        state.reset();
-        Ok(state)
+        })
+    }
+
+    /// Returns the numbers of the state, [`OnlineSoftmax::state_len`] of them: what a worker sends, for
+    /// [`OnlineSoftmax::received`] elsewhere.
+    ///
+    /// For each head they are the weighted sum of the values, filled up with zeros to a multiple of
+    /// sixteen, then three numbers: the center c, the exponent N and the sum of the weights, both sums in
+    /// units of exp(c) 2^N. N is minus infinity without keys.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        self.storage.as_ref()
+    }
+
+    /// Returns the numbers of the state.
+    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+        self.storage.as_mut()
+    }
+
+    /// Joins all states, which come in the order of their positions, into the first: neighbours in pairs,
+    /// the results likewise, as the blocks of the portable order.
+    ///
+    /// The grouping depends on nothing but the number of states, so that the bits are the same however
+    /// many workers computed them; see [`Attention::attend_stretch`](super::Attention::attend_stretch).
+    /// The other states are left with sums of some of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the states have different shapes; none is changed then.
+    pub fn merge_tree(states: &mut [Self]) -> Result<(), Error> {
+        if let Some((first, rest)) = states.split_first() {
+            for state in rest {
+                check_len(first.heads, state.heads)?;
+                check_len(first.dim, state.dim)?;
+            }
+        }
+        let mut apart = 1;
+        while apart < states.len() {
+            for pair in states.chunks_mut(2 * apart) {
+                let (left, right) = pair.split_at_mut_checked(apart).unwrap_or_default();
+                if let (Some(left), Some(right)) = (left.first_mut(), right.first()) {
+                    left.merge(right)?;
+                }
+            }
+            apart *= 2;
+        }
+        Ok(())
     }
 
     /// Forgets every key.

@@ -3,6 +3,7 @@
 use heapless::Vec;
 
 use super::cache::{Cache, Shape};
+use super::latent::LatentCache;
 use super::ring::Ring;
 use crate::{Error, Parameter};
 
@@ -40,6 +41,18 @@ pub type OwnedCache<W, const N: usize> = Cache<W, Vec<W, N>>;
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 pub type OwnedRing<W, const N: usize> = Ring<W, Vec<W, N>>;
+
+/// A [`LatentCache`] with room for at most `N` elements; see [`OwnedCache`].
+///
+/// ```
+/// use suanzi::mixer::OwnedLatentCache;
+///
+/// let mut cache = OwnedLatentCache::<f32, 64>::with_tokens(4, 2, 10)?;
+/// cache.append(&[1.0_f32; 4], &[0.5; 2])?;
+/// assert_eq!(cache.capacity(), 10);
+/// # Ok::<(), suanzi::Error>(())
+/// ```
+pub type OwnedLatentCache<W, const N: usize> = LatentCache<W, Vec<W, N>>;
 
 /// The tokens of a sequence, at most `N`: all that [`Recompute`](super::Recompute) keeps of the past.
 pub type Tokens<const N: usize> = Vec<u32, N>;
@@ -82,6 +95,25 @@ impl<W: Copy + Default, const N: usize> OwnedRing<W, N> {
         let tokens = sinks.saturating_add(window);
         let (keys, values) = storage(heads, key_dim, value_dim, tokens)?;
         Self::new(heads, key_dim, value_dim, sinks, keys, values)
+    }
+}
+
+impl<W: Copy + Default, const N: usize> OwnedLatentCache<W, N> {
+    /// Returns an empty cache for this many tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Domain`] if `latent_dim` is zero or a row too long, [`Error::Capacity`] if the rows would
+    /// take more than `N` elements.
+    pub fn with_tokens(latent_dim: usize, rope_dim: usize, tokens: usize) -> Result<Self, Error> {
+        // The sizes are checked before they are multiplied.
+        Self::new(latent_dim, rope_dim, Vec::new())?;
+        let len = (latent_dim + rope_dim).checked_mul(tokens);
+        let len = len.ok_or(Error::Capacity { limit: N })?;
+        let mut rows = Vec::new();
+        rows.resize_default(len)
+            .map_err(|_| Error::Capacity { limit: N })?;
+        Self::new(latent_dim, rope_dim, rows)
     }
 }
 

@@ -15,8 +15,7 @@ use crate::{Cpu, Error};
 ///
 /// Everything but the attention itself is a function of one token: its embedding, the projections of
 /// its hidden vector, and what follows the attention (output projection, residual, norms, gated
-/// unit). A model that keeps the hidden vectors of some layer (a checkpoint) returns them from
-/// [`Layers::embed`] and counts only the layers above.
+/// unit). [`Checkpoint`](super::Checkpoint) keeps the lower layers of such a model.
 pub trait Layers<T> {
     /// Returns the number of attention layers.
     fn layers(&self) -> usize;
@@ -65,13 +64,14 @@ pub struct Frame {
 /// * **Equality:** the same bits as the same layers over a [`Cache`](super::Cache), within the
 ///   conditions of the [module](super).
 /// * **Cost:** C(i + l, l) - 1 keys for l layers and i tokens ([`recompute_cost`]): polynomial of the
-///   degree of the depth. It shows what memory is worth; a checkpoint ([`Layers`]) buys it back.
+///   degree of the depth. It shows what memory is worth; a [`Checkpoint`](super::Checkpoint) buys it
+///   back, layer by layer.
 /// * **Storage:** [`Recompute::scratch_len`] elements, which grow with the depth, and with the
 ///   logarithm of the number of tokens for the tree of the portable order; one [`Frame`] a layer. An
 ///   explicit stack: nothing recurses.
 #[derive(Clone, Copy, Debug)]
 pub struct Recompute<T, E = Cpu> {
-    attention: Attention<T, E>,
+    pub(super) attention: Attention<T, E>,
 }
 
 /// Returns the number of keys that [`Recompute`] derives for the token at `position` with `layers`

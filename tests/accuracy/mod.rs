@@ -263,6 +263,20 @@ pub(crate) const TABLE: &[Row] = &[
         note: "one element, stored and read",
     },
     Row {
+        operation: "latent attention",
+        f32_bound: 2.0,
+        f64_bound: 2.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max_j sum |V c_j| (1 + max_j |scale| (sum |q K c_j| + sum |p r_j|))",
+        note: "absorbed and expanded; any number of keys, and against each other; 0.67 seen",
+    },
+    Row {
+        operation: "latent layer",
+        f32_bound: 16.0,
+        f64_bound: 16.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of the greatest output",
+        note: "the golden layers from hidden vectors on: projections, norms, rotation, both forms",
+    },
+    Row {
         operation: "merge of outputs",
         f32_bound: 4.0,
         f64_bound: 4.0,

@@ -158,6 +158,12 @@ macro_rules! operations {
             memories double TOKENS;
             recompute single TOKENS;
             recompute double TOKENS;
+            checkpoint single TOKENS;
+            checkpoint double TOKENS;
+            latent single TOKENS;
+            latent double TOKENS;
+            stretches single TOKENS;
+            stretches double TOKENS;
             online_softmax single SIDES;
             online_softmax double SIDES;
             rwkv4 single SIDES;
@@ -262,15 +268,17 @@ macro_rules! of_type {
                 Sample,
             };
             use suanzi::mixer::{
-                Attention, Cache, CausalConvolution, CausalMixer, DeltaRule, DeltaToken,
-                FeatureMap, Frame, Gate, Layers, Layout, LinearAttention, LinearToken, Merge, Mesa,
-                MesaToken, Normalizer, OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4,
-                Rwkv4Token, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Ssd,
-                SsdToken, Visible, cache_len, convolution_len, merge_outputs, recompute_cost,
-                retention_decay, rwkv4_len, scan_len,
+                Attention, Cache, CausalConvolution, CausalMixer, Checkpoint, DeltaRule,
+                DeltaToken, FeatureMap, Frame, Gate, Latent, LatentCache, LatentDims, Layers,
+                Layout, LinearAttention, LinearToken, Merge, Mesa, MesaToken, Normalizer,
+                OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4, Rwkv4Token, Rwkv6, Rwkv6Token,
+                Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Sharing, Ssd, SsdToken, Visible,
+                cache_len, checkpoint_cost, checkpoint_len, convolution_len, kv_cache_len,
+                latent_cache_len, merge_outputs, recompute_cost, retention_decay, rwkv4_len,
+                scan_len,
             };
             #[cfg(feature = "heapless")]
-            use suanzi::mixer::{OwnedCache, OwnedRing};
+            use suanzi::mixer::{OwnedCache, OwnedLatentCache, OwnedRing};
             use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
             use suanzi::patch::{
                 Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len,

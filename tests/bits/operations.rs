@@ -1336,3 +1336,155 @@ pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
     copy(&counts, rest.get_mut(4..).unwrap_or_default());
     Ok(())
 }
+
+/// The model of [`recompute`] with a cache for its first layer, n tokens.
+pub(crate) fn checkpoint(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(2, 1, 3)?.with_value_dim(2)?.on(o.cpu);
+    let recompute = Recompute::new(attention);
+    let mut model = Model {
+        tokens: o.y,
+        weights: o.y.get(1024..).unwrap_or_default(),
+    };
+    let mut frames = [Frame::default(); 1];
+    let (keys, rest) = o
+        .state
+        .split_at_mut_checked(cache_len(1, 3, o.n))
+        .unwrap_or_default();
+    let (values, rest) = rest
+        .split_at_mut_checked(cache_len(1, 2, o.n))
+        .unwrap_or_default();
+    let (rows, scratch) = rest
+        .split_at_mut_checked(checkpoint_len(2, 1, 4, o.n))
+        .unwrap_or_default();
+    let mut caches = [Cache::<T, _>::new(1, 3, 2, keys, values)?];
+    let mut below = Checkpoint::new(4, &mut caches, rows)?;
+    let (hidden, rest) = o.out.split_at_mut_checked(4).unwrap_or_default();
+    for _ in 0..o.n {
+        let scratch = first_mut(scratch, recompute.advance_len(o.n));
+        recompute.advance(&mut model, &mut below, scratch)?;
+    }
+    let above = first_mut(scratch, recompute.scratch_len(1, 4, o.n));
+    recompute.hidden_above(&mut model, &below, &mut frames, above, hidden)?;
+    below.clear();
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    let costs = [checkpoint_cost(2, 1, o.n), checkpoint_cost(o.n, 5, 7)];
+    copy(&costs.map(|cost| cost.unwrap_or(0) as u32 as T), rest);
+    Ok(())
+}
+
+/// Two heads over a latent vector of six elements and a rotated key of two, n tokens, in both forms; then
+/// the counts of these sizes.
+pub(crate) fn latent(o: &mut Operands<T>) -> Result<(), Error> {
+    let dims = LatentDims {
+        heads: 2,
+        latent_dim: 6,
+        rope_dim: 2,
+        nope_dim: 3,
+        value_dim: 2,
+    };
+    let latent = Latent::joint(dims, first(o.y.get(64..).unwrap_or_default(), 60))?
+        .with_joint_scales(first(o.x, 10))?
+        .with_mscale(o.t)?
+        .on(o.cpu);
+    let (query, rope_query) = (first(o.y, 6), first(o.x, 4));
+    let latents = first(o.x, o.n.wrapping_mul(6));
+    let rope_keys = first(o.y, o.n.wrapping_mul(2));
+    let (rows, scratch) = o
+        .state
+        .split_at_mut_checked(latent_cache_len(6, 2, o.n))
+        .unwrap_or_default();
+    let mut cache = LatentCache::<T, _>::new(6, 2, &mut *rows)?;
+    cache.append(latents, rope_keys)?;
+    let (out, rest) = o.out.split_at_mut_checked(4).unwrap_or_default();
+    let len = latent.scratch_len(o.n);
+    let own = first_mut(scratch, len);
+    latent.attend(query, rope_query, &cache, o.n, own, out)?;
+    // A memory that owns its storage gives the same bits.
+    #[cfg(feature = "heapless")]
+    {
+        let len = latent.scratch_len(o.n);
+        let mut cache =
+            OwnedLatentCache::<T, { latent_cache_len(6, 2, 130) }>::with_tokens(6, 2, o.n)?;
+        cache.append(latents, rope_keys)?;
+        latent.attend(query, rope_query, &cache, o.n, first_mut(scratch, len), out)?;
+    }
+    let (token, rest) = rest.split_at_mut_checked(8).unwrap_or_default();
+    let (c, r) = token.split_at_mut_checked(6).unwrap_or_default();
+    cache.token_into(0, c, r)?;
+    cache.truncate(cache.capacity() / 2);
+
+    // The steps of the absorbed form, with other weights.
+    let latent = Latent::new(dims, first(o.y, 36), first(o.x, 24))?
+        .with_scales(first(o.x, 6), first(o.y, 4))?
+        .with_scale(o.t)?
+        .on(o.cpu);
+    let cache = LatentCache::<T, _>::filled(6, 2, &*rows)?;
+    let (absorbed, attended) = (latent.absorbed_attention(), latent.expanded_attention());
+    let (queries, others) = scratch
+        .split_at_mut_checked(absorbed.query_len())
+        .unwrap_or_default();
+    latent.absorb(query, rope_query, queries)?;
+    let (means, others) = others
+        .split_at_mut_checked(absorbed.out_len())
+        .unwrap_or_default();
+    let own = first_mut(others, absorbed.scratch_len(o.n));
+    absorbed.attend(queries, &cache, o.n / 2, own, means)?;
+    let (out, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
+    latent.expand_output(means, out)?;
+
+    // The expanded form.
+    let (keys, others) = scratch
+        .split_at_mut_checked(cache_len(2, 5, o.n))
+        .unwrap_or_default();
+    let (values, others) = others
+        .split_at_mut_checked(cache_len(2, 2, o.n))
+        .unwrap_or_default();
+    latent.expand(latents, rope_keys, keys, values)?;
+    let cache = Cache::<T, _>::filled(2, 5, 2, &*keys, &*values)?.with_layout(Layout::TokenMajor);
+    let own = first_mut(others, attended.scratch_len(o.n));
+    let (out, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
+    attended.attend(first(o.x, 10), &cache, o.n, own, out)?;
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+
+    let sharing = Sharing::Latent(latent.dims());
+    let counts = [
+        kv_cache_len(sharing),
+        sharing.absorption(),
+        sharing.multiply_adds_per_key(),
+        sharing.step_multiply_adds(o.n),
+        sharing.weights(o.n, Some(3)),
+        sharing.expanded().query_heads(),
+        kv_cache_len(Sharing::multi_head(4, o.n, 3)),
+        kv_cache_len(Sharing::multi_query(4, o.n, 3)),
+        Sharing::grouped_query(4, 2, o.n, 3).weights(5, None),
+    ];
+    copy(&counts.map(|count| count as u32 as T), rest);
+    Ok(())
+}
+
+/// The heads of [`attention`] over n tokens in three stretches, their states joined and sent.
+pub(crate) fn stretches(o: &mut Operands<T>) -> Result<(), Error> {
+    const LEN: usize = OnlineSoftmax::<T, [T; 0]>::state_len(4, 5);
+    let attention = Attention::new(4, 2, 6)?.with_value_dim(5)?.on(o.cpu);
+    let query = first(o.y, attention.query_len());
+    let keys = first(o.x, cache_len(2, 6, o.n));
+    let values = first(o.y, cache_len(2, 5, o.n));
+    let cache = Cache::<T, _>::filled(2, 6, 5, keys, values)?;
+    let mut states = [OnlineSoftmax::new(4, 5, [0.0; LEN])?.on(o.cpu); 3];
+    let scratch = first_mut(o.state, attention.scratch_len(o.n));
+    let ends = [o.n.min(64), o.n.min(128), o.n];
+    let mut from = 0;
+    for (state, to) in states.iter_mut().zip(ends) {
+        attention.attend_stretch(query, &cache, from..to, scratch, state)?;
+        from = to;
+    }
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    OnlineSoftmax::merge_tree(&mut states)?;
+    let [whole, ..] = states;
+    copy(whole.as_slice(), o.state);
+    let whole = OnlineSoftmax::received(4, 5, first_mut(o.state, LEN))?;
+    whole.finish(first_mut(o.out, attention.out_len()))
+}

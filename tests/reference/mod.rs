@@ -6,6 +6,7 @@ pub(crate) mod channels;
 pub(crate) mod conformance;
 pub(crate) mod density;
 pub(crate) mod golden;
+pub(crate) mod latent;
 pub(crate) mod math;
 pub(crate) mod mixer;
 pub(crate) mod nn;

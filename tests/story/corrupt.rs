@@ -6,7 +6,7 @@ use suanzi::{Cpu, Error};
 
 use crate::asset;
 use crate::checkpoint::{Checkpoint, Fault, MAGIC, Tensors};
-use crate::llama::{Dims, Llama, Memory, State, Weights};
+use crate::llama::{Below, Dims, Llama, Memory, State, Weights};
 use crate::teller::Past;
 use crate::telling::{File, with_layers};
 use crate::tokenizer::{self, BOS, Tokenizer};
@@ -414,7 +414,9 @@ fn calls_that_do_not_fit_are_refused() {
     let again = |expected, state_len, tokens: &[u32]| {
         refused(expected, state_len, |model, state| {
             with_tokens_alone(model, |past| match past {
-                Past::Again(frames, scratch) => model.step_again(tokens, frames, scratch, state),
+                Past::Again(below, frames, scratch) => {
+                    model.step_again(tokens, below, frames, scratch, state)
+                }
                 Past::Kept(_) => Ok(()),
             })
         });
@@ -431,9 +433,11 @@ fn calls_that_do_not_fit_are_refused() {
             Error::Length { expected, found },
             everything,
             |model, state| {
-                let mut scratch = vec![0.0; model.again_len()];
+                let mut scratch = vec![0.0; model.again_len(0)];
+                let mut below = Below::new(dims.dim, &mut [], &mut [])?;
                 model.step_again(
                     &[1],
+                    &mut below,
                     &mut vec![Frame::default(); found],
                     &mut scratch,
                     state,
@@ -447,7 +451,8 @@ fn calls_that_do_not_fit_are_refused() {
     let mut storage = vec![7.0; everything];
     let mut state = State::new(dims, &mut storage).unwrap();
     let mut frames = vec![Frame::default(); dims.layers];
-    let error = model.step_again(&[1], &mut frames, &mut [], &mut state);
+    let mut below = Below::new(dims.dim, &mut [], &mut []).unwrap();
+    let error = model.step_again(&[1], &mut below, &mut frames, &mut [], &mut state);
     assert!(matches!(error, Err(Error::Length { found: 0, .. })));
     assert!(storage.iter().all(|&x| x == 7.0), "nothing is written");
 }

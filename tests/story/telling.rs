@@ -103,8 +103,8 @@ pub(crate) fn greedy<P: Weights>(
                 let token = tokens[position] as usize;
                 model.step(token, position, *memory, &mut state).unwrap();
             }
-            Past::Again(frames, scratch) => model
-                .step_again(&tokens, frames, scratch, &mut state)
+            Past::Again(below, frames, scratch) => model
+                .step_again(&tokens, below, frames, scratch, &mut state)
                 .unwrap(),
         }
         see(position, state.logits);
