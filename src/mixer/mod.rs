@@ -41,20 +41,30 @@ mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
 mod owned;
+mod paged;
 mod quantized;
 mod recompute;
 mod ring;
+mod rows;
+mod score;
 mod state;
+mod visible;
 
-pub use attention::{Attention, Visible};
+pub use attention::Attention;
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
 pub use owned::{OwnedCache, OwnedRing, Tokens};
+pub use paged::Paged;
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use ring::Ring;
+pub use score::{
+    Alibi, Extent, Forget, LogitSinks, MaskEntry, MaskRows, Place, ScoreFn, ScoreGradient,
+    ScoreMap, Softcap,
+};
+pub use visible::Visible;
 
 use crate::Error;
 

@@ -3,10 +3,12 @@
 //! Each kernel is compiled once for each instruction set. What is read of a key or a value serves
 //! several heads at once, and while a block is computed memory is asked for the next.
 
+mod mapped;
 mod scores;
 mod values;
 mod weights;
 
+pub(super) use mapped::{first, mapped_block, weighty};
 use scores::scores;
 use values::values;
 use weights::weigh;
