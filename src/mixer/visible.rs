@@ -139,19 +139,22 @@ impl Visible {
         };
         end = end.min(self.valid);
         let mut start = own.saturating_sub(self.window).max(self.skip);
+        let sinks = self.skip.saturating_add(self.sinks).min(end);
         if self.chunk != usize::MAX {
             // No chunk lies before zero, and none is empty: that is checked.
-            let first = match usize::try_from(position) {
-                Ok(position) => position - position.checked_rem(self.chunk).unwrap_or(0),
-                Err(_) => 0,
+            let (first, after) = match usize::try_from(position) {
+                Ok(position) => {
+                    let first = position - position.checked_rem(self.chunk).unwrap_or(0);
+                    (first, first.saturating_add(self.chunk))
+                }
+                Err(_) => (0, 0),
             };
-            end = end.min(first.saturating_add(if position < 0 { 0 } else { self.chunk }));
             start = start.max(first);
+            end = end.min(after);
         }
-        let sinks = self.skip.saturating_add(self.sinks).min(end);
         // Sinks that reach the window are no separate stretch.
         if sinks >= start || self.skip >= start {
-            [(0, 0), range(self.skip, end)]
+            [(0, 0), range(self.skip, end.max(sinks))]
         } else {
             [range(self.skip, sinks), range(start, end)]
         }

@@ -28,6 +28,25 @@ pub(crate) fn attend(
     value: impl Fn(usize, usize) -> Vec<f64>,
     visible: impl Fn(usize) -> bool,
 ) -> Attended {
+    let score = |_, j, s| if visible(j) { s } else { f64::NEG_INFINITY };
+    attend_with(shape, query, positions, (key, value), score, |_| {
+        f64::NEG_INFINITY
+    })
+}
+
+/// Attends as [`attend`], with `score(h, j, s)` in place of the scaled score s of query head h and
+/// position j, where minus infinity hides the position, and `sink(h)` as one more score without value.
+pub(crate) fn attend_with(
+    shape: Shape,
+    query: &[f64],
+    positions: usize,
+    (key, value): (
+        impl Fn(usize, usize) -> Vec<f64>,
+        impl Fn(usize, usize) -> Vec<f64>,
+    ),
+    score: impl Fn(usize, usize, f64) -> f64,
+    sink: impl Fn(usize) -> f64,
+) -> Attended {
     let mut attended = Attended {
         out: Vec::new(),
         lse: Vec::new(),
@@ -36,18 +55,24 @@ pub(crate) fn attend(
     for h in 0..shape.query_heads {
         let g = h * shape.kv_heads / shape.query_heads;
         let q = &query[h * shape.key_dim..][..shape.key_dim];
-        let seen: Vec<usize> = (0..positions).filter(|&j| visible(j)).collect();
-        let mut magnitude = 0.0_f64;
-        let scores: Vec<f64> = seen
-            .iter()
-            .map(|&j| {
-                let k = key(j, g);
-                let size: f64 = q.iter().zip(&k).map(|(q, k)| (q * k).abs()).sum();
-                magnitude = magnitude.max(size * shape.scale.abs());
-                shape.scale * q.iter().zip(&k).map(|(q, k)| q * k).sum::<f64>()
-            })
-            .collect();
-        let (out, lse) = mean(&scores, seen.iter().map(|&j| value(j, g)), shape.value_dim);
+        let (mut scores, mut values, mut magnitude) = (Vec::new(), Vec::new(), 0.0_f64);
+        for j in 0..positions {
+            let k = key(j, g);
+            let dot: f64 = q.iter().zip(&k).map(|(q, k)| q * k).sum();
+            let own = score(h, j, shape.scale * dot);
+            if own == f64::NEG_INFINITY {
+                continue;
+            }
+            let size: f64 = q.iter().zip(&k).map(|(q, k)| (q * k).abs()).sum();
+            magnitude = magnitude.max(size * shape.scale.abs());
+            scores.push(own);
+            values.push(value(j, g));
+        }
+        if sink(h) > f64::NEG_INFINITY {
+            scores.push(sink(h));
+            values.push(vec![0.0; shape.value_dim]);
+        }
+        let (out, lse) = mean(&scores, values.into_iter(), shape.value_dim);
         attended.out.extend(out);
         attended.lse.push(lse);
         attended.magnitude.push(magnitude);

@@ -10,8 +10,7 @@ use crate::{Cpu, Error};
 /// Sealed: `f32` and `f64` for scores of the same type, and `bool` for both.
 pub trait MaskEntry<T>: Copy + sealed::Entry<T> {}
 
-impl MaskEntry<f32> for f32 {}
-impl MaskEntry<f64> for f64 {}
+impl<T: Scalar> MaskEntry<T> for T {}
 impl<T: Scalar> MaskEntry<T> for bool {}
 
 mod sealed {
@@ -23,22 +22,16 @@ mod sealed {
         fn apply(self, score: T) -> T;
     }
 
-    macro_rules! number {
-        ($t:ident) => {
-            impl Entry<$t> for $t {
-                #[inline(always)]
-                fn apply(self, score: $t) -> $t {
-                    if self == $t::NEG_INFINITY {
-                        self
-                    } else {
-                        score + self
-                    }
-                }
+    impl<T: Scalar> Entry<T> for T {
+        #[inline(always)]
+        fn apply(self, score: T) -> T {
+            if self == T::NEG_INFINITY {
+                self
+            } else {
+                score + self
             }
-        };
+        }
     }
-    number!(f32);
-    number!(f64);
 
     impl<T: Scalar> Entry<T> for bool {
         #[inline(always)]

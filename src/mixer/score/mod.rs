@@ -2,8 +2,8 @@
 //!
 //! A [`ScoreMap`] sees the scaled scores of consecutive keys and changes them in place. It is a type
 //! parameter of [`Attention`](super::Attention): [`Attention::with_scores`](super::Attention::with_scores)
-//! sets it, a pair of maps is a map that applies the first one first, and `()` is plain attention, for
-//! which no code exists. So each rule is one small file, the order is the one that is written, and
+//! sets it, a pair of maps is a map that applies the first one first, an `Option` is a map that may be
+//! absent, and `()` is plain attention, for which no code exists. So each rule is one small file, the order is the one that is written, and
 //! firmware carries what it uses. A list of options in one struct would be tested for at every
 //! block, and would fix the order for who wants another.
 //!
@@ -114,6 +114,35 @@ impl<T: Scalar> ScoreMap<T> for () {
 }
 
 impl<T: Scalar> ScoreGradient<T> for () {}
+
+/// Applies the map if there is one.
+impl<T: Scalar, M: ScoreMap<T>> ScoreMap<T> for Option<M> {
+    const PLAIN: bool = M::PLAIN;
+
+    fn check(&self, extent: Extent) -> Result<(), Error> {
+        self.as_ref().map_or(Ok(()), |map| map.check(extent))
+    }
+
+    fn map(&self, cpu: Cpu, place: Place, scores: &mut [T]) {
+        if let Some(map) = self {
+            map.map(cpu, place, scores);
+        }
+    }
+
+    fn sinks(&self, head: usize, add: impl FnMut(T)) {
+        if let Some(map) = self {
+            map.sinks(head, add);
+        }
+    }
+}
+
+impl<T: Scalar, M: ScoreGradient<T>> ScoreGradient<T> for Option<M> {
+    fn scale_gradient(&self, cpu: Cpu, place: Place, scores: &[T], gradients: &mut [T]) {
+        if let Some(map) = self {
+            map.scale_gradient(cpu, place, scores, gradients);
+        }
+    }
+}
 
 /// Applies the first map, then the second.
 impl<T: Scalar, A: ScoreMap<T>, B: ScoreMap<T>> ScoreMap<T> for (A, B) {
