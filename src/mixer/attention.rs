@@ -1,5 +1,6 @@
 //! Softmax attention of one token, or of several, over a memory of keys and values.
 
+use super::kernel;
 use super::rows::{self, Call};
 use super::score::{Extent, ScoreMap};
 use super::state::{part_len, parts};
@@ -168,14 +169,26 @@ impl<T: Scalar, E, M> Attention<T, E, M> {
         group * BLOCK + parts(keys / BLOCK + 2) * part_len(group, self.value_dim)
     }
 
-    /// Returns the scratch with which [`Attention::attend_rows`] takes `rows` queries together.
+    /// Returns the scratch with which [`Attention::attend_rows`] takes `rows` queries together: at most
+    /// as many as make 64 query heads of one group.
     #[must_use]
     pub const fn rows_scratch_len(&self, keys: usize, rows: usize) -> usize {
-        // The queries of a group side by side, besides.
         let Some(group) = self.query_heads.checked_div(self.kv_heads) else {
             return 0;
         };
-        rows * (self.scratch_len(keys) + group * self.key_dim)
+        let mut rows = rows;
+        if rows > 1 && rows.saturating_mul(group) > kernel::MOST {
+            rows = match kernel::MOST.checked_div(group) {
+                Some(rows) => rows,
+                None => 0,
+            };
+        }
+        if rows < 2 {
+            return self.scratch_len(keys);
+        }
+        let [weights, kept, queries] = kernel::lens(rows * group, self.key_dim, self.value_dim);
+        let parts = parts(keys / BLOCK + 2) * part_len(rows * group, self.value_dim);
+        weights + kept + queries + parts
     }
 }
 
@@ -226,8 +239,9 @@ impl<T: Scalar, M: ScoreMap<T>> Attention<T, Cpu, M> {
     ///
     /// As many queries are taken together as the scratch holds, so that a block of keys and values is
     /// read once for all of them: [`Attention::rows_scratch_len`] for several, at least
-    /// [`Attention::scratch_len`] for one after the other. Eight to sixteen query heads of a group in
-    /// all are a good number; the bits are the same for any, and those of [`Attention::attend`].
+    /// [`Attention::scratch_len`] for one after the other. The more the faster, up to 64 query heads of
+    /// a group in all; multiples of sixteen are best. The bits are the same for any number, and those of
+    /// [`Attention::attend`].
     ///
     /// # Errors
     ///
@@ -297,15 +311,18 @@ impl<T: Scalar, M: ScoreMap<T>> Attention<T, Cpu, M> {
         if found < expected {
             return Err(Error::Length { expected, found });
         }
-        let together = if ROWS {
-            found / self.rows_scratch_len(keys, 1).max(1)
-        } else {
-            1
-        };
+        let mut together = 1;
+        if ROWS {
+            let group = self.query_heads / self.kv_heads.max(1);
+            together = rows.min(kernel::MOST / group.max(1)).max(1);
+            while together > 1 && found < self.rows_scratch_len(keys, together) {
+                together -= 1;
+            }
+        }
         let call = Call {
             visible,
             rows,
-            together: together.max(1),
+            together,
             query,
         };
         rows::walk::<_, _, _, ROWS>(self, call, memory, scratch, out, lse.unwrap_or_default());

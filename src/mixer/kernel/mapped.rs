@@ -12,15 +12,14 @@ use crate::scalar::Scalar;
 use crate::simd::{Isa, Lanes};
 
 /// Sums the keys `from..to` as [`block`](super::block) does, after `map` has changed the scaled
-/// scores. The values of keys are read that `seen` has a bit for, given the number of a head and its
-/// weights: hidden keys have scores of minus infinity.
+/// scores. A key whose score is minus infinity is hidden: its value is not read.
 #[inline(always)]
 pub(in super::super) fn mapped_block<T: Scalar, C: KeyValues<T>>(
     cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
     (from, to): (usize, usize),
-    (map, seen): (impl FnOnce(&mut [T]), impl Fn(usize, &[T]) -> u64),
+    map: impl FnOnce(&mut [T]),
     weights: &mut [T],
     part: &mut [T],
 ) {
@@ -39,7 +38,7 @@ pub(in super::super) fn mapped_block<T: Scalar, C: KeyValues<T>>(
         ..group
     };
     weigh(cpu, scaled, to - from, weights, part);
-    visible_values(cpu, group, memory, (from, to), seen, weights, part);
+    visible_values(cpu, group, memory, (from, to), weights, part);
 }
 
 /// Multiplies the first `count` scores of each head by the scale.
@@ -69,14 +68,13 @@ fn visible_values<T: Scalar, C: KeyValues<T>>(
     group: Group<'_, T>,
     memory: &C,
     (from, to): (usize, usize),
-    seen: impl Fn(usize, &[T]) -> u64,
     weights: &mut [T],
     part: &mut [T],
 ) {
     let whole = first(to - from);
     let own = |head: usize, weights: &[T]| {
         let weights = weights.get(head * BLOCK..).unwrap_or_default();
-        seen(head, weights.get(..to - from).unwrap_or_default())
+        weighty(weights.get(..to - from).unwrap_or_default())
     };
     let all = (0..group.heads).fold(whole, |all, head| all & own(head, weights));
     let together = if all == whole {
@@ -114,7 +112,7 @@ fn visible_values<T: Scalar, C: KeyValues<T>>(
 
 /// Returns a bit for each key that has a weight: zero is that of a hidden one alone.
 #[inline(always)]
-pub(in super::super) fn weighty<T: Scalar>(weights: &[T]) -> u64 {
+fn weighty<T: Scalar>(weights: &[T]) -> u64 {
     let mut bits = 0;
     for (key, &p) in weights.iter().take(BLOCK).enumerate() {
         bits |= u64::from(p != T::ZERO) << (key % BLOCK);

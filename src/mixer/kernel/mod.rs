@@ -5,11 +5,13 @@
 
 mod mapped;
 mod scores;
+mod tile;
 mod values;
 mod weights;
 
-pub(super) use mapped::{first, mapped_block, weighty};
+pub(super) use mapped::{first, mapped_block};
 use scores::scores;
+pub(super) use tile::{Buffers, MOST, PANEL, lens, place, tile_block};
 use values::values;
 use weights::weigh;
 
