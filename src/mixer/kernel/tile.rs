@@ -32,6 +32,9 @@ pub(in super::super) const MOST: usize = 64;
 /// The partial sums of a dot product in the order in which a tree joins neighbors.
 const ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 
+/// The heights of the subtrees of [`ORDER`], the whole tree aside.
+const HEIGHTS: usize = 4;
+
 /// Queries whose weighted values are summed together.
 const TOGETHER: usize = 4;
 
@@ -245,52 +248,80 @@ fn dots<V: Lanes, const KEYS: usize, const VECTORS: usize>(
     keys: [&[[V::Element; LANES]]; KEYS],
     column: usize,
 ) -> [[V; VECTORS]; KEYS] {
-    let zeros = [[V::splat(isa, V::Element::ZERO); VECTORS]; KEYS];
-    // The partial sums that share a chain of additions.
-    let chain = if V::Isa::FUSED { 4 } else { 1 };
-    // The sum of a complete subtree of each height.
-    let mut subtrees = [zeros; 5];
-    let mut sums = zeros;
     let mut keys = keys;
     for x in &mut keys {
         let Some(same) = x.get(..query.len()) else {
-            return zeros;
+            return [[V::splat(isa, V::Element::NAN); VECTORS]; KEYS];
         };
         *x = same;
     }
-    for (number, &lane) in ORDER.iter().enumerate() {
-        for (c, query) in query.iter().enumerate() {
-            let query = query[lane % LANES].chunks_exact(V::LANES);
-            let mut v = [V::splat(isa, V::Element::ZERO); VECTORS];
-            for (v, query) in v.iter_mut().zip(query.skip(column / V::LANES)) {
-                *v = V::load(isa, query);
-            }
-            for (x, sums) in keys.iter().zip(&mut sums) {
-                let Some(x) = x.get(c) else { break };
-                let k = V::splat(isa, x[lane % LANES]);
-                for (sum, &v) in sums.iter_mut().zip(&v) {
-                    *sum = v.mul_add(k, *sum);
-                }
-            }
-        }
-        if number % chain != chain - 1 {
-            continue;
-        }
+    // The partial sums that share a chain of additions.
+    let chain = if V::Isa::FUSED { 4 } else { 1 };
+    // The sum of a complete subtree of each height, in memory.
+    let mut subtrees = [[[V::splat(isa, V::Element::ZERO); VECTORS]; KEYS]; HEIGHTS];
+    let mut whole = subtrees[0];
+    for (number, lanes) in ORDER.chunks_exact(chain).enumerate() {
+        let mut sums = add::<V, KEYS, VECTORS>(isa, query, keys, column, lanes);
         let mut height = 0;
-        while (number / chain) >> height & 1 == 1 {
-            for (sums, others) in sums.iter_mut().zip(&subtrees[height % 5]) {
+        while number >> height & 1 == 1 {
+            for (sums, others) in sums.iter_mut().zip(&subtrees[height % HEIGHTS]) {
                 for (sum, &other) in sums.iter_mut().zip(others) {
                     *sum = other + *sum;
                 }
             }
             height += 1;
         }
-        subtrees[height % 5] = sums;
-        if number + 1 < LANES {
-            sums = zeros;
+        subtrees[height % HEIGHTS] = sums;
+        whole = sums;
+    }
+    whole
+}
+
+/// Returns the products of the elements whose number modulo sixteen is among `lanes`, added up.
+#[inline(always)]
+fn add<V: Lanes, const KEYS: usize, const VECTORS: usize>(
+    isa: V::Isa,
+    query: &[[[V::Element; PANEL]; LANES]],
+    keys: [&[[V::Element; LANES]]; KEYS],
+    column: usize,
+    lanes: &[usize],
+) -> [[V; VECTORS]; KEYS] {
+    let mut sums = [[V::splat(isa, V::Element::ZERO); VECTORS]; KEYS];
+    for &lane in lanes {
+        for (c, query) in query.iter().enumerate() {
+            let query = query[lane % LANES].chunks_exact(V::LANES);
+            let mut v = [V::splat(isa, V::Element::ZERO); VECTORS];
+            for (v, query) in v.iter_mut().zip(query.skip(column / V::LANES)) {
+                *v = V::load(isa, query);
+            }
+            let Some(k) = numbers(keys, c, lane) else {
+                break;
+            };
+            for (&k, sums) in k.iter().zip(&mut sums) {
+                let k = V::splat(isa, k);
+                for (sum, &v) in sums.iter_mut().zip(&v) {
+                    *sum = v.mul_add(k, *sum);
+                }
+            }
         }
     }
     sums
+}
+
+/// Returns one element of each key.
+///
+/// All are there, which the compiler does not see: leaving is cheaper than a value for it.
+#[inline(always)]
+fn numbers<T: Scalar, const KEYS: usize>(
+    keys: [&[[T; LANES]]; KEYS],
+    chunk: usize,
+    lane: usize,
+) -> Option<[T; KEYS]> {
+    let mut numbers = [T::ZERO; KEYS];
+    for (number, x) in numbers.iter_mut().zip(keys) {
+        *number = x.get(chunk)?[lane % LANES];
+    }
+    Some(numbers)
 }
 
 /// Turns scores into weights; opens the part of each query with reference and sum.
@@ -497,8 +528,10 @@ impl<T: Scalar> Strip<'_, T> {
                 }
             }
         }
-        let parts = part.chunks_exact_mut(self.dim + HEADER);
-        for (sums, part) in sums.iter().zip(parts) {
+        let mut parts = part.chunks_exact_mut(self.dim + HEADER);
+        for sums in sums {
+            // The number of turns is a constant, so that the sums stay in registers.
+            let part = parts.next().unwrap_or_default();
             let to = part.get_mut(column..self.dim).unwrap_or_default();
             for (sum, to) in sums.iter().zip(to.chunks_exact_mut(V::LANES)) {
                 sum.store(to);
