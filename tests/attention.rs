@@ -11,8 +11,8 @@ use inputs::{Number, Random, executors};
 use reference::mixer::{self as definition, Attended, Shape};
 use reference::{conformance, golden};
 use suanzi::mixer::{
-    Alibi, Attention, BLOCK, Cache, Forget, KeyValues, Layout, LogitSinks, MaskRows, Paged,
-    ScoreFn, ScoreMap, Softcap, Visible, merge_outputs,
+    Alibi, Attention, BLOCK, Cache, Forget, Gradients, KeyValues, Layout, LogitSinks, MaskRows,
+    Paged, ScoreFn, ScoreGradient, ScoreMap, Softcap, Visible, merge_outputs,
 };
 use suanzi::storage::F16;
 use suanzi::{Cpu, Error, Parameter};
@@ -798,6 +798,338 @@ fn golden_splits_merge_to_the_whole() {
                 );
             }
         }
+    }
+}
+
+/// Compares the gradients with their definition on every executor.
+fn check_gradients<T: Number + suanzi::storage::Stored<T>, M: ScoreGradient<T> + Copy>(
+    what: &str,
+    sequence: &Sequence<T>,
+    visible: Visible,
+    map: M,
+    (rule, derivative): (Rule<'_>, &dyn Fn(usize, f64) -> f64),
+    sink: &dyn Fn(usize) -> f64,
+    bias: f64,
+) -> f64 {
+    let Shape {
+        query_heads,
+        kv_heads,
+        key_dim,
+        value_dim,
+        scale,
+    } = sequence.shape;
+    let (tokens, group) = (sequence.tokens, query_heads / kv_heads);
+    let wide = |x: &[T]| -> Vec<f64> { x.iter().map(|x| x.value()).collect() };
+    let mut random = Random(5);
+    let gradient: Vec<T> = (0..query_heads * value_dim)
+        .map(|_| T::from_f64(f64::from(random.normal() as f32)))
+        .collect();
+    let forward = sequence.want(0, rule, sink);
+    let mut want = [
+        Vec::new(),
+        vec![0.0; tokens * kv_heads * key_dim],
+        vec![0.0; tokens * kv_heads * value_dim],
+    ];
+    for h in 0..query_heads {
+        let g = h / group;
+        let of = |x: &[T], dim: usize| -> Vec<Vec<f64>> {
+            let vectors = x.chunks(dim).skip(g).step_by(kv_heads);
+            vectors.map(wide).collect()
+        };
+        let (query, keys, values) = definition::gradients(
+            scale,
+            &wide(&sequence.query[h * key_dim..][..key_dim]),
+            &of(&sequence.keys, key_dim),
+            &of(&sequence.values, value_dim),
+            &wide(&gradient[h * value_dim..][..value_dim]),
+            |j, s| rule(0, h, j, s),
+            derivative,
+            sink(h),
+        );
+        want[0].extend(query);
+        for (to, from, dim) in [(1, keys, key_dim), (2, values, value_dim)] {
+            for (j, from) in from.into_iter().enumerate() {
+                let to = &mut want[to][(j * kv_heads + g) * dim..][..dim];
+                to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
+            }
+        }
+    }
+    let greatest = |x: &[T]| {
+        let finite = x.iter().map(|x| x.value().abs()).filter(|x| x.is_finite());
+        finite.fold(0.0, f64::max)
+    };
+    let conditioned = forward
+        .magnitude
+        .iter()
+        .zip(&forward.lse)
+        .fold(0.0_f64, |m, (s, lse)| {
+            m.max(1.0 + s + bias + if lse.is_finite() { lse.abs() } else { 0.0 })
+        });
+    let sum: f64 = gradient.chunks(value_dim).fold(0.0, |m, g| {
+        f64::max(m, g.iter().map(|g| g.value().abs()).sum())
+    });
+    let slope = scale * greatest(&sequence.values) * sum;
+    let units = [
+        slope * greatest(&sequence.keys),
+        slope * group as f64 * greatest(&sequence.query),
+        group as f64 * greatest(&gradient),
+    ];
+    let (mut worst, mut bits) = (0.0_f64, None);
+    for cpu in executors() {
+        let attention = sequence.attention().with_scores(map).on(cpu);
+        let cache = sequence.cache();
+        let mut scratch = vec![T::nan(); attention.scratch_len(tokens)];
+        let (mut out, mut lse) = (vec![T::nan(); gradient.len()], vec![T::nan(); query_heads]);
+        let query = &sequence.query[..query_heads * key_dim];
+        attention
+            .attend_with_lse(query, &cache, visible, &mut scratch, &mut out, &mut lse)
+            .unwrap();
+        let mut scratch = vec![T::nan(); attention.vjp_scratch_len()];
+        let mut got = [
+            vec![T::nan(); want[0].len()],
+            vec![T::zero(); want[1].len()],
+            vec![T::zero(); want[2].len()],
+        ];
+        let [to, keys, values] = &mut got;
+        attention
+            .vjp(
+                query,
+                &cache,
+                visible,
+                suanzi::mixer::Attended {
+                    out: &out,
+                    lse: &lse,
+                    gradient: &gradient,
+                },
+                &mut scratch,
+                Gradients {
+                    query: to,
+                    keys,
+                    values,
+                },
+            )
+            .unwrap();
+        if !cpu.is_fused() {
+            let own: Vec<_> = got.iter().flatten().map(|x| x.representation()).collect();
+            let first = bits.get_or_insert_with(|| own.clone());
+            assert_eq!(*first, own, "{what} {cpu:?}: the bits differ");
+        }
+        for (i, ((got, want), unit)) in got.iter().zip(&want).zip(units).enumerate() {
+            for (j, (got, want)) in got.iter().zip(want).enumerate() {
+                let unit = T::epsilon().value() / 2.0 * conditioned * unit;
+                let error = (got.value() - want).abs() / unit;
+                assert!(
+                    error <= T::bound("attention vjp"),
+                    "{what} {cpu:?}: {i} element {j}: {got:?} for {want}, {error:.2} units"
+                );
+                worst = worst.max(error);
+            }
+        }
+    }
+    worst
+}
+
+fn gradients_are_their_definition<T: Number + suanzi::storage::Stored<T>>() {
+    let none = |_: usize| f64::NEG_INFINITY;
+    let mut worst = 0.0_f64;
+    for (heads, dims, tokens) in [
+        ((1, 1), (1, 1), 1),
+        ((2, 1), (8, 5), 3),
+        ((6, 2), (16, 24), 64),
+        ((5, 1), (24, 33), 130),
+        ((7, 7), (5, 16), 67),
+    ] {
+        let mut sequence = Sequence::<T>::new(heads, dims, 1, tokens);
+        let causal = Visible::from(tokens);
+        let plain: (Rule<'_>, &dyn Fn(usize, f64) -> f64) = (&|_, _, _, s| s, &|_, _| 1.0);
+        worst = worst.max(check_gradients(
+            "plain",
+            &sequence,
+            causal,
+            (),
+            plain,
+            &none,
+            0.0,
+        ));
+        let window = causal.window(5).sinks(2);
+        let seen = |j: usize| j + 5 >= tokens || j < 2;
+        let rule = |_: usize, _: usize, j: usize, s| if seen(j) { s } else { f64::NEG_INFINITY };
+        let rules: (Rule<'_>, &dyn Fn(usize, f64) -> f64) = (&rule, &|_, _| 1.0);
+        worst = worst.max(check_gradients(
+            "window",
+            &sequence,
+            window,
+            (),
+            rules,
+            &none,
+            0.0,
+        ));
+
+        let hidden = |j: usize| j % 4 == 1;
+        let (key, value) = (heads.1 * dims.0, heads.1 * dims.1);
+        for j in (0..tokens).filter(|&j| hidden(j)) {
+            sequence.keys[j * key..][..key].fill(T::nan());
+            sequence.values[j * value..][..value].fill(T::nan());
+        }
+        let keep: Vec<bool> = (0..tokens).map(|j| !hidden(j)).collect();
+        let cap = 1.5;
+        let softcap = Softcap::new(T::from_f64(cap)).unwrap();
+        let logits: Vec<T> = (0..heads.0).map(|h| T::from_f64(h as f64 / 4.0)).collect();
+        let slopes: Vec<T> = (0..heads.0)
+            .map(|h| T::from_f64(1.0 / (2 + h) as f64))
+            .collect();
+        let rule = |_: usize, h: usize, j: usize, s: f64| {
+            if hidden(j) {
+                return f64::NEG_INFINITY;
+            }
+            cap * (s / cap).tanh() - slopes[h].value() * (tokens - 1 - j) as f64
+        };
+        let derivative = |_: usize, s: f64| 1.0 - (s / cap).tanh().powi(2);
+        worst = worst.max(check_gradients(
+            "cap, mask, slopes and sinks",
+            &sequence,
+            causal,
+            (
+                (softcap, MaskRows::new(&keep)),
+                (Some(Alibi::new(&slopes)), LogitSinks::new(&logits)),
+            ),
+            (&rule, &derivative),
+            &|h| logits[h].value(),
+            tokens as f64,
+        ));
+        let nothing = vec![false; tokens];
+        worst = worst.max(check_gradients(
+            "nothing visible",
+            &sequence,
+            causal,
+            MaskRows::new(&nothing),
+            (&|_, _, _, _| f64::NEG_INFINITY, &|_, _| 1.0),
+            &none,
+            0.0,
+        ));
+    }
+    println!("attention vjp in {}: {worst:.2} units at most", T::NAME);
+}
+
+#[test]
+fn gradients_are_their_definition_in_single_precision() {
+    gradients_are_their_definition::<f32>();
+}
+
+#[test]
+fn gradients_are_their_definition_in_double_precision() {
+    gradients_are_their_definition::<f64>();
+}
+
+#[test]
+fn gradients_are_finite_differences() {
+    let mut sequence = Sequence::<f64>::new((4, 2), (6, 5), 1, 70);
+    let softcap = Softcap::new(2.0).unwrap();
+    let logits = [0.5, 0.0, -0.5, 1.0];
+    let attention = sequence
+        .attention()
+        .with_scores((softcap, LogitSinks::new(&logits)));
+    let gradient: Vec<f64> = (0..20).map(|i| f64::from(i % 7) - 3.0).collect();
+    let forward = |sequence: &Sequence<f64>| {
+        let mut scratch = vec![0.0; attention.scratch_len(70)];
+        let (mut out, mut lse) = (vec![0.0; 20], vec![0.0; 4]);
+        let cache = sequence.cache();
+        attention
+            .attend_with_lse(
+                &sequence.query,
+                &cache,
+                70,
+                &mut scratch,
+                &mut out,
+                &mut lse,
+            )
+            .unwrap();
+        (out, lse)
+    };
+    let loss = |sequence: &Sequence<f64>| -> f64 {
+        let out = forward(sequence).0;
+        out.iter().zip(&gradient).map(|(o, g)| o * g).sum()
+    };
+    let (out, lse) = forward(&sequence);
+    let mut got = [vec![0.0; 24], vec![0.0; 70 * 12], vec![0.0; 70 * 10]];
+    let [query, keys, values] = &mut got;
+    let mut scratch = vec![0.0; attention.vjp_scratch_len()];
+    attention
+        .vjp(
+            &sequence.query,
+            &sequence.cache(),
+            70,
+            suanzi::mixer::Attended {
+                out: &out,
+                lse: &lse,
+                gradient: &gradient,
+            },
+            &mut scratch,
+            Gradients {
+                query,
+                keys,
+                values,
+            },
+        )
+        .unwrap();
+    let field = |sequence: &mut Sequence<f64>, i: usize, j: usize, by: f64| {
+        let field = match i {
+            0 => &mut sequence.query,
+            1 => &mut sequence.keys,
+            _ => &mut sequence.values,
+        };
+        field[j] += by;
+    };
+    let step = 1e-5;
+    for (i, got) in got.iter().enumerate() {
+        for (j, &got) in got.iter().enumerate() {
+            field(&mut sequence, i, j, step);
+            let above = loss(&sequence);
+            field(&mut sequence, i, j, -2.0 * step);
+            let below = loss(&sequence);
+            field(&mut sequence, i, j, step);
+            let difference = (above - below) / (2.0 * step);
+            let error = (got - difference).abs();
+            // The square of the step, and what the outputs' rounding leaves of it.
+            assert!(
+                error <= step * step * 100.0,
+                "{i} {j}: {got} for {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_lengths_of_gradients_write_nothing() {
+    let sequence = Sequence::<f32>::new((2, 1), (4, 4), 1, 3);
+    let (attention, cache) = (sequence.attention(), sequence.cache());
+    let lens = [8, 2, 8, attention.vjp_scratch_len(), 8, 12, 12];
+    for wrong in 0..lens.len() {
+        let len = |i: usize| if i == wrong { lens[i] - 1 } else { lens[i] };
+        let mut to = [4, 5, 6].map(|i| vec![9.0; len(i)]);
+        let [query, keys, values] = &mut to;
+        let error = attention.vjp(
+            &sequence.query,
+            &cache,
+            3,
+            suanzi::mixer::Attended {
+                out: &vec![0.0; len(0)],
+                lse: &vec![0.0; len(1)],
+                gradient: &vec![0.0; len(2)],
+            },
+            &mut vec![0.0; len(3)],
+            Gradients {
+                query,
+                keys,
+                values,
+            },
+        );
+        let length = Error::Length {
+            expected: lens[wrong],
+            found: lens[wrong] - 1,
+        };
+        assert_eq!(error, Err(length), "{wrong}");
+        assert!(to.iter().flatten().all(|&x| x == 9.0));
     }
 }
 

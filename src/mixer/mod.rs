@@ -36,6 +36,7 @@
 
 mod attention;
 mod cache;
+mod gradient;
 mod kernel;
 mod online;
 mod outputs;
@@ -52,6 +53,7 @@ mod visible;
 
 pub use attention::Attention;
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
+pub use gradient::{Attended, Gradients};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]

@@ -99,3 +99,45 @@ pub(crate) fn mean(
     }
     (out, max + sum.ln())
 }
+
+/// The gradients of sum_i g_i o_i for the output o of one query head: by its query, and by each key and
+/// value. `derivative(j, s)` is that of the mapped score of position j by the scaled score s.
+pub(crate) fn gradients(
+    scale: f64,
+    query: &[f64],
+    keys: &[Vec<f64>],
+    values: &[Vec<f64>],
+    gradient: &[f64],
+    score: impl Fn(usize, f64) -> f64,
+    derivative: impl Fn(usize, f64) -> f64,
+    sink: f64,
+) -> (Vec<f64>, Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let scaled: Vec<f64> = keys.iter().map(|k| scale * dot(query, k)).collect();
+    let mapped: Vec<f64> = (0..keys.len()).map(|j| score(j, scaled[j])).collect();
+    let max = mapped.iter().fold(sink, |m, &s| m.max(s));
+    let sum = (sink - max).exp() + mapped.iter().map(|s| (s - max).exp()).sum::<f64>();
+    let seen = |j: usize| mapped[j] > f64::NEG_INFINITY;
+    let weight = |j: usize| (mapped[j] - max).exp() / sum;
+    let mean: f64 = (0..keys.len())
+        .filter(|&j| seen(j))
+        .map(|j| weight(j) * dot(gradient, &values[j]))
+        .sum();
+    let mut by_query = vec![0.0; query.len()];
+    let (mut by_keys, mut by_values) = (Vec::new(), Vec::new());
+    for j in 0..keys.len() {
+        if !seen(j) {
+            by_keys.push(vec![0.0; query.len()]);
+            by_values.push(vec![0.0; gradient.len()]);
+            continue;
+        }
+        let slope =
+            scale * weight(j) * (dot(gradient, &values[j]) - mean) * derivative(j, scaled[j]);
+        for (to, k) in by_query.iter_mut().zip(&keys[j]) {
+            *to += slope * k;
+        }
+        by_keys.push(query.iter().map(|q| slope * q).collect());
+        by_values.push(gradient.iter().map(|g| weight(j) * g).collect());
+    }
+    (by_query, by_keys, by_values)
+}

@@ -23,6 +23,24 @@ pub(in super::super) fn mapped_block<T: Scalar, C: KeyValues<T>>(
     weights: &mut [T],
     part: &mut [T],
 ) {
+    scaled_scores(cpu, group, memory, (from, to), weights);
+    map(weights);
+    let scaled = Group {
+        scale: T::ONE,
+        ..group
+    };
+    weigh(cpu, scaled, to - from, weights, part);
+    visible_values::<_, _, false>(cpu, group, memory, (from, to), weights, part);
+}
+
+/// Writes the scaled scores of the keys `from..to` of one block.
+pub(in super::super) fn scaled_scores<T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
+    group: Group<'_, T>,
+    memory: &C,
+    (from, to): (usize, usize),
+    weights: &mut [T],
+) {
     runs(
         group,
         memory,
@@ -32,13 +50,37 @@ pub(in super::super) fn mapped_block<T: Scalar, C: KeyValues<T>>(
         |run, len, at| scores(cpu, group, run.keys, len, at, weights),
     );
     scale(cpu, group.scale, to - from, weights);
-    map(weights);
-    let scaled = Group {
-        scale: T::ONE,
-        ..group
-    };
-    weigh(cpu, scaled, to - from, weights, part);
-    visible_values(cpu, group, memory, (from, to), weights, part);
+}
+
+/// Writes the dot products with the values of `from..to` of one block, in place of keys.
+pub(in super::super) fn value_scores<T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
+    group: Group<'_, T>,
+    memory: &C,
+    (from, to): (usize, usize),
+    weights: &mut [T],
+) {
+    runs(
+        group,
+        memory,
+        from,
+        to,
+        #[inline(always)]
+        |run, len, at| scores(cpu, group, run.values, len, at, weights),
+    );
+}
+
+/// Adds the weighted keys of `from..to` of one block, in place of values; those without weight are
+/// not read.
+pub(in super::super) fn key_sums<T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
+    group: Group<'_, T>,
+    memory: &C,
+    block: (usize, usize),
+    weights: &mut [T],
+    part: &mut [T],
+) {
+    visible_values::<_, _, true>(cpu, group, memory, block, weights, part);
 }
 
 /// Multiplies the first `count` scores of each head by the scale.
@@ -59,11 +101,11 @@ fn scale_all<S: Isa, T: Scalar>(isa: S, scale: T, count: usize, weights: &mut [T
     }
 }
 
-/// Adds the values of the keys that are not hidden, newest first.
+/// Adds the values of the keys that are not hidden, newest first; with `KEYS` the keys themselves.
 ///
 /// Several heads share a pass over the keys that all of them see, if what one sees besides is newer
 /// (as where a block ends with the tokens of several queries); else each goes by itself.
-fn visible_values<T: Scalar, C: KeyValues<T>>(
+fn visible_values<T: Scalar, C: KeyValues<T>, const KEYS: bool>(
     cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
@@ -83,7 +125,7 @@ fn visible_values<T: Scalar, C: KeyValues<T>>(
         HEADS
     };
     let mut add = |heads: Range<usize>, keys: u64, weights: &mut [T]| {
-        some_values(cpu, group, memory, (from, to), heads, keys, weights, part);
+        some_values::<_, _, KEYS>(cpu, group, memory, (from, to), heads, keys, weights, part);
     };
     let mut head = 0;
     while head < group.heads {
@@ -136,7 +178,7 @@ pub(in super::super) fn first(count: usize) -> u64 {
     clippy::too_many_arguments,
     reason = "a block, some of its heads and keys"
 )]
-fn some_values<T: Scalar, C: KeyValues<T>>(
+fn some_values<T: Scalar, C: KeyValues<T>, const KEYS: bool>(
     cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
@@ -171,7 +213,8 @@ fn some_values<T: Scalar, C: KeyValues<T>>(
                 let above = left.leading_zeros();
                 let ones = (left << above).leading_ones();
                 let oldest = (u64::BITS - above - ones) as usize;
-                let rows = run.values.skip(oldest);
+                let rows = if KEYS { run.keys } else { run.values };
+                let rows = rows.skip(oldest);
                 values(cpu, own, rows, ones as usize, at + oldest, weights, part);
                 left &= first(oldest);
             }

@@ -9,7 +9,7 @@ mod tile;
 mod values;
 mod weights;
 
-pub(super) use mapped::{first, mapped_block};
+pub(super) use mapped::{first, key_sums, mapped_block, scaled_scores, value_scores};
 use scores::scores;
 pub(super) use tile::{Buffers, MOST, PANEL, lens, place, tile_block};
 use values::values;
