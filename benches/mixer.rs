@@ -1,8 +1,13 @@
-//! Decoding steps of attention beside the speed of memory: `cd benches && cargo bench --bench mixer`.
+//! Decoding steps of attention beside the speed of memory, and prompts beside the speed of
+//! multiplications and additions: `cd benches && cargo bench --bench mixer`.
 //!
 //! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
 //! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
 //! caches of 256 MiB in all.
+//!
+//! A prompt of 1024 tokens attends with one head to itself, every token to all and to those before it.
+//! A pair of a query and a key counts four operations for each element. The roof is a loop of fused
+//! multiplications and additions over registers.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use core::hint::black_box;
@@ -10,7 +15,7 @@ use core::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
-use suanzi::mixer::{Attention, Cache};
+use suanzi::mixer::{Attention, Cache, Visible};
 use suanzi::storage::F16;
 use suanzi_benches::{Kept, in_turns, uniform};
 
@@ -150,7 +155,131 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
     }
 }
 
+/// The tokens of a prompt.
+const PROMPT: usize = 1024;
+
+/// The operations of one call of [`peak`].
+const PEAK: usize = 2 * 96 * 100_000;
+
+/// Multiplies and adds in registers, as fast as the processor can.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
+fn peak() -> f32 {
+    let mut sums = [[0.0_f32; 8]; 12];
+    let (x, y) = (black_box([1.0001_f32; 8]), black_box([0.5_f32; 8]));
+    for _ in 0..PEAK / 192 {
+        for sums in &mut sums {
+            for ((sum, x), y) in sums.iter_mut().zip(&x).zip(&y) {
+                *sum = sum.mul_add(*x, *y);
+            }
+        }
+    }
+    sums.iter().flatten().sum()
+}
+
+/// The definition for the queries of a whole prompt and one head, in `f32` over libm.
+fn naive_prompt(
+    (query, keys, values): (&[f32], &[f32], &[f32]),
+    dim: usize,
+    causal: bool,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let scale = 1.0 / (dim as f32).sqrt();
+    for (row, (q, out)) in query.chunks(dim).zip(out.chunks_mut(dim)).enumerate() {
+        let seen = if causal { row + 1 } else { scores.len() };
+        let scores = &mut scores[..seen];
+        for (score, k) in scores.iter_mut().zip(keys.chunks(dim)) {
+            *score = scale * q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
+        }
+        let max = scores.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
+        let mut sum = 0.0;
+        for score in scores.iter_mut() {
+            *score = libm::expf(*score - max);
+            sum += *score;
+        }
+        out.fill(0.0);
+        for (p, v) in scores.iter().zip(values.chunks(dim)) {
+            for (out, v) in out.iter_mut().zip(v) {
+                *out += p / sum * v;
+            }
+        }
+    }
+}
+
+/// Times a prompt: every query alone, and sixty-four together in both arithmetics.
+fn prefill(dim: usize, causal: bool) {
+    let attention = Attention::<f32>::new(1, 1, dim).unwrap();
+    let [query, keys, values] = [1, 2, 3].map(|seed| uniform(PROMPT * dim, seed));
+    let cache = Cache::<f32, _>::filled(1, dim, dim, &keys[..], &values[..]).unwrap();
+    let visible = if causal {
+        Visible::at(0)
+    } else {
+        Visible::all()
+    };
+    let run = |cpu: Cpu, together: usize, scratch: &mut [f32], out: &mut [f32]| {
+        let len = attention.rows_scratch_len(PROMPT, together);
+        attention
+            .on(cpu)
+            .attend_rows(&query, &cache, visible, &mut scratch[..len], out)
+            .unwrap();
+    };
+    let scratch = || vec![0.0; attention.rows_scratch_len(PROMPT, 64)];
+    let out = || vec![0.0; PROMPT * dim];
+    let (mut want, mut scores) = (out(), vec![0.0; PROMPT]);
+    let inputs = (&query[..], &keys[..], &values[..]);
+    naive_prompt(inputs, dim, causal, &mut scores, &mut want);
+    for cpu in [Cpu::default(), Cpu::fused()] {
+        let mut got = out();
+        run(cpu, 64, &mut scratch(), &mut got);
+        let off = got.iter().zip(&want);
+        let worst = off.fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+        assert!(worst < 1e-5, "wrong answer: off by {worst}");
+    }
+
+    // In units of the same number of operations, so that ratios compare.
+    let pairs = if causal {
+        PROMPT * (PROMPT + 1) / 2
+    } else {
+        PROMPT * PROMPT
+    };
+    let amount = 4 * pairs * dim;
+    let turns = amount / PEAK;
+    let buffers = || (scratch(), out());
+    let (mut one, mut many, mut fused) = (buffers(), buffers(), buffers());
+    let name = if causal { "causal" } else { "all" };
+    in_turns(
+        &format!("prefill d={dim} {name}, {PROMPT} tokens"),
+        amount,
+        "FLOP",
+        &mut [
+            ("multiply-add (roof)", &mut || {
+                for _ in 0..turns {
+                    // SAFETY: this benchmark is for processors with AVX2 and FMA.
+                    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_unsafe))]
+                    black_box(unsafe { peak() });
+                }
+            }),
+            ("naive", &mut || {
+                naive_prompt(inputs, dim, causal, &mut scores, black_box(&mut want));
+            }),
+            ("one by one", &mut || {
+                run(Cpu::default(), 1, &mut one.0, black_box(&mut one.1));
+            }),
+            ("together", &mut || {
+                run(Cpu::default(), 64, &mut many.0, black_box(&mut many.1));
+            }),
+            ("together, fused", &mut || {
+                run(Cpu::fused(), 64, &mut fused.0, black_box(&mut fused.1));
+            }),
+        ],
+    );
+}
+
 fn main() {
+    for dim in [64, 128] {
+        prefill(dim, false);
+        prefill(dim, true);
+    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))

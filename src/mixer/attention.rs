@@ -9,7 +9,7 @@ use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::{Cpu, Error, Parameter};
 
-/// Causal softmax attention: o = sum_j exp(s_j) v_j / sum_j exp(s_j) with s_j = scale * (q . k_j).
+/// Softmax attention: o = sum_j exp(s_j) v_j / sum_j exp(s_j) with s_j = scale * (q . k_j).
 ///
 /// Query head h reads key/value head h / (query heads / key/value heads): as many of each is
 /// multi-head attention, one key/value head multi-query, anything between grouped-query (Ainslie et
@@ -20,14 +20,18 @@ use crate::{Cpu, Error, Parameter};
 ///   several tokens. The memory says how its own elements lie.
 /// * **Domain:** every input. No visible key, or nothing but scores of minus infinity, gives zeros
 ///   and a log-sum-exp of minus infinity. A score of NaN or plus infinity gives NaN in the whole
-///   head, NaN in a value in its element. Positions that are not visible are never read.
+///   head, NaN in a value in its element. Positions that are not visible have no part in the result,
+///   whatever lies there.
 /// * **Accuracy:** the table's row `attention`, in units of max |v| (1 + max_j |scale| sum |q k_j|).
 ///   What dominates is the rounding of the scores, which no later step can take back.
 /// * **Cost:** a multiplication and an addition for each element of keys and values and query head,
 ///   one exponential for each key and query head, and scratch that grows with the logarithm of the
-///   number of keys. A step of decoding runs at the speed of memory.
+///   number of keys. A step of decoding runs at the speed of memory; the queries of a prompt go
+///   through [`Attention::attend_rows`], many to each key that is read.
 ///
-/// The [module](super) states the order of the sums.
+/// [`Visible`] says what a query sees, and a [`ScoreMap`] (soft cap, masks, biases, learned sinks, a
+/// closure) what is done to its scores: [`Attention::with_scores`]. The [module](super) states the order
+/// of the sums.
 ///
 /// ```
 /// use suanzi::mixer::{Attention, Cache};

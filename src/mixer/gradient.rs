@@ -152,9 +152,10 @@ impl<T: Scalar + Stored<T>, M: ScoreGradient<T>> Attention<T, Cpu, M> {
                     start = end;
                 }
             }
-            let parts = part.chunks_exact((padded(self.key_dim) + HEADER).max(1));
+            let mut parts = part.chunks_exact((padded(self.key_dim) + HEADER).max(1));
             let to = to.get_mut(first * self.key_dim..).unwrap_or_default();
-            for (part, to) in parts.zip(to.chunks_mut(self.key_dim.max(1))) {
+            // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
+            for (part, to) in parts.by_ref().zip(to.chunks_mut(self.key_dim.max(1))) {
                 for (to, &x) in to.iter_mut().zip(part) {
                     *to = if x == x { x } else { T::NAN };
                 }
@@ -206,19 +207,11 @@ impl<T: Scalar + Stored<T>, M: ScoreGradient<T>> Own<'_, T, M> {
             ..group
         };
         kernel::value_scores(cpu, by_values, memory, (start, end), slopes);
-        mapped.copy_from_slice(scores);
+        mapped.iter_mut().zip(&*scores).for_each(|(to, &s)| *to = s);
         let value_dim = attention.value_dim.max(1);
         let outs = self.out.chunks_exact(value_dim);
         // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
         let mut gradients = self.gradient.chunks_exact(value_dim);
-        let rows = |x: &mut [T], head: usize| -> core::ops::Range<usize> {
-            let at = head * BLOCK;
-            if at + count <= x.len() {
-                at..at + count
-            } else {
-                0..0
-            }
-        };
         for (head, (out, gradient)) in outs.zip(gradients.by_ref()).enumerate() {
             let place = Place {
                 head: self.kv_head * self.heads + head,
@@ -226,7 +219,7 @@ impl<T: Scalar + Stored<T>, M: ScoreGradient<T>> Own<'_, T, M> {
                 query: self.visible.position(0),
                 key: start,
             };
-            let range = rows(mapped, head);
+            let range = head * BLOCK..head * BLOCK + count;
             let p = mapped.get_mut(range.clone()).unwrap_or_default();
             let ds = slopes.get_mut(range.clone()).unwrap_or_default();
             attention.map.map(cpu, place, p);
@@ -336,8 +329,9 @@ fn spread_all<S: Isa, T: Scalar>(
                 continue;
             }
             let w_lanes = T::Lanes::<S>::splat(isa, w);
-            let (whole, rest) = to.split_at_mut(dim - dim % lanes);
-            let (x, x_rest) = vector.split_at(dim - dim % lanes);
+            let at = dim - dim % lanes;
+            let (whole, rest) = to.split_at_mut_checked(at).unwrap_or_default();
+            let (x, x_rest) = vector.split_at_checked(at).unwrap_or_default();
             for (to, x) in whole.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)) {
                 let (sum, x) = (T::Lanes::<S>::load(isa, to), T::Lanes::<S>::load(isa, x));
                 let sum = w_lanes.mul_add(x, sum);

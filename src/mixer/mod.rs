@@ -3,9 +3,10 @@
 //! Causal softmax attention is a recurrent network that reads its past again at every step. Its
 //! state is the running sum of exp(score) * (value, 1): [`OnlineSoftmax`]. Where the keys and values
 //! come from is another question, and [`KeyValues`] is its answer: a [`Cache`] of everything, a
-//! [`Ring`] of the newest, an int8 [`QuantizedCache`], or nothing but the tokens, from which
-//! [`Recompute`] derives every key again. All of them feed one kernel, [`Attention`]; memory is traded
-//! for compute, not for exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of
+//! [`Ring`] of the newest, an int8 [`QuantizedCache`], [`Paged`] pools, or nothing but the tokens, from
+//! which [`Recompute`] derives every key again. All of them feed one operation, [`Attention`]; memory is
+//! traded for compute, not for exactness. Which keys a query sees is a [`Visible`], what is done to
+//! its scores a [`ScoreMap`]: soft cap, masks, biases, sinks, or a closure. Su Jianlin (2024), "Of time and space: attention as an RNN of
 //! quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
 //!
 //! # The portable order of attention
@@ -28,6 +29,11 @@
 //!    only among themselves.
 //! 5. Two parts join in the reference of the greater: `a * f + b * g`. While c agrees, f and g are
 //!    powers of two, so that a change of reference costs no rounding at all.
+//!
+//! 6. A [`ScoreMap`] changes the scaled score of step 1 before anything else sees it. Keys that it hides
+//!    take no part in steps 2 and 3, and its sinks join after everything else, as a part of one key
+//!    without a value.
+//! 7. Several queries together have the order of each one alone.
 //!
 //! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
 //! a split at any multiple of [`BLOCK`] the same as no split, as long as no weight is held, no product

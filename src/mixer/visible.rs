@@ -124,6 +124,7 @@ impl Visible {
 
     /// Returns what a later query sees of `len` positions: the sinks in front of the window and the
     /// window, both as ranges of positions. A range may end beyond `len` where nothing cuts it.
+    #[inline(never)]
     pub(super) fn ranges(self, row: usize, len: usize) -> [(usize, usize); 2] {
         let position = self.position(row);
         let after = position.saturating_add(1);

@@ -144,6 +144,12 @@ macro_rules! operations {
             attention single TOKENS;
             attention double TOKENS;
             attention eight TOKENS;
+            attention_scores single TOKENS;
+            attention_scores double TOKENS;
+            attention_views single TOKENS;
+            attention_views double TOKENS;
+            attention_vjp single TOKENS;
+            attention_vjp double TOKENS;
             memories single TOKENS;
             memories double TOKENS;
             recompute single TOKENS;
@@ -216,8 +222,9 @@ macro_rules! of_type {
     ($module:ident, $t:ident) => {
         pub(crate) mod $module {
             use suanzi::mixer::{
-                Attention, Cache, Frame, Layers, Layout, Merge, OnlineSoftmax, Recompute, Ring,
-                Visible, cache_len, merge_outputs, recompute_cost,
+                Alibi, Attended, Attention, Cache, Forget, Frame, Gradients, Layers, Layout,
+                LogitSinks, MaskRows, Merge, OnlineSoftmax, Paged, Recompute, Ring, ScoreFn,
+                Softcap, Visible, cache_len, merge_outputs, recompute_cost,
             };
             #[cfg(feature = "heapless")]
             use suanzi::mixer::{OwnedCache, OwnedRing};

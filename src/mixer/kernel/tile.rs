@@ -136,7 +136,8 @@ fn widen_all<S: Isa, T: Scalar, W: Stored<T>>(
     for (row, to) in rows.enumerate() {
         let x = vector(from.data, from.stride, row, dim);
         let lanes = T::Lanes::<S>::LANES;
-        let (whole, rest) = x.split_at(x.len() - x.len() % lanes);
+        let whole = x.len() - x.len() % lanes;
+        let (whole, rest) = x.split_at_checked(whole).unwrap_or_default();
         for (x, to) in whole.chunks_exact(lanes).zip(to.chunks_exact_mut(lanes)) {
             let v: T::Lanes<S> = W::load(isa, x);
             v.store(to);
@@ -387,11 +388,12 @@ fn weigh_column<S: Isa, T: Scalar>(
     max.store(&mut greatest);
     let mut heads = [Head::NONE; PANEL];
     let (mut centers, mut exponents) = ([T::ZERO; PANEL], [T::ZERO; PANEL]);
-    for (i, (head, &max)) in heads.iter_mut().zip(&greatest).take(lanes).enumerate() {
+    let references = centers.iter_mut().zip(&mut exponents);
+    for ((head, &max), (center, exponent)) in heads.iter_mut().zip(&greatest).zip(references) {
         head.reference = Reference::of(max);
-        centers[i] = head.reference.center;
+        *center = head.reference.center;
         if head.reference.exponent != T::NEG_INFINITY {
-            exponents[i] = head.reference.exponent;
+            *exponent = head.reference.exponent;
         }
     }
     let center = T::Lanes::<S>::load(isa, &centers);
