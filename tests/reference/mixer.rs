@@ -108,8 +108,7 @@ pub(crate) fn gradients(
     keys: &[Vec<f64>],
     values: &[Vec<f64>],
     gradient: &[f64],
-    score: impl Fn(usize, f64) -> f64,
-    derivative: impl Fn(usize, f64) -> f64,
+    (score, derivative): (impl Fn(usize, f64) -> f64, impl Fn(usize, f64) -> f64),
     sink: f64,
 ) -> (Vec<f64>, Vec<Vec<f64>>, Vec<Vec<f64>>) {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();

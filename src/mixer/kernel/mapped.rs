@@ -103,8 +103,8 @@ fn scale_all<S: Isa, T: Scalar>(isa: S, scale: T, count: usize, weights: &mut [T
 
 /// Adds the values of the keys that are not hidden, newest first; with `KEYS` the keys themselves.
 ///
-/// Several heads share a pass over the keys that all of them see, if what one sees besides is newer
-/// (as where a block ends with the tokens of several queries); else each goes by itself.
+/// Several heads share a pass over the keys that all of them see, if what one sees besides is newer;
+/// else each goes by itself.
 fn visible_values<T: Scalar, C: KeyValues<T>, const KEYS: bool>(
     cpu: Cpu,
     group: Group<'_, T>,

@@ -1,28 +1,4 @@
 //! What is done to scores before they become weights.
-//!
-//! A [`ScoreMap`] sees the scaled scores of consecutive keys and changes them in place. It is a type
-//! parameter of [`Attention`](super::Attention): [`Attention::with_scores`](super::Attention::with_scores)
-//! sets it, a pair of maps is a map that applies the first one first, an `Option` is a map that may be
-//! absent, and `()` is plain attention, for which no code exists. So each rule is one small file, the order is the one that is written, and
-//! firmware carries what it uses. A list of options in one struct would be tested for at every
-//! block, and would fix the order for who wants another.
-//!
-//! | map | score of query i and key j |
-//! |---|---|
-//! | [`Softcap`] | cap tanh(s / cap) |
-//! | [`MaskRows`] of numbers | s + mask(i, j) |
-//! | [`MaskRows`] of truth values | s, or minus infinity |
-//! | [`Alibi`] | s - slope \|i - j\| |
-//! | [`Forget`] | s + c(i) - c(j) |
-//! | [`LogitSinks`] | s, and one more score that has no value |
-//! | [`ScoreFn`] | whatever a closure says |
-//!
-//! The order of ONNX Attention and of Gemma 2 is scale, soft cap, then mask and biases:
-//! `(softcap, mask)`.
-//!
-//! **Minus infinity hides a key.** Neither the key nor its value reaches the result then, not even
-//! where they are NaN. Without a map a score of minus infinity comes from an infinite key, weighs zero
-//! and still meets its value.
 
 mod alibi;
 mod forget;
@@ -69,6 +45,31 @@ pub struct Extent {
 }
 
 /// Changes the scaled scores of attention before they become weights.
+///
+/// A map sees the scores of consecutive keys and changes them in place. It is a type parameter of
+/// [`Attention`](super::Attention), set by [`Attention::with_scores`](super::Attention::with_scores):
+///
+/// | map | score of query i and key j |
+/// |---|---|
+/// | [`Softcap`] | cap tanh(s / cap) |
+/// | [`MaskRows`] of numbers | s + mask(i, j) |
+/// | [`MaskRows`] of truth values | s, or minus infinity |
+/// | [`Alibi`] | s - slope \|i - j\| |
+/// | [`Forget`] | s + c(i) - c(j) |
+/// | [`LogitSinks`] | s, and one more score that has no value |
+/// | [`ScoreFn`] | whatever a closure says |
+/// | a pair of maps | the first, then the second |
+/// | an `Option` of a map | that map, or s |
+/// | `()` | s |
+///
+/// The order is the one that is written: `(softcap, mask)` is that of ONNX Attention and of Gemma 2,
+/// scale, soft cap, then mask and biases. A list of options in one struct would be looked at in every
+/// block and fix the order; as a type parameter each rule is one small type, plain attention has no
+/// code for any, and firmware carries what it uses.
+///
+/// **Minus infinity hides a key.** Neither the key nor its value reaches the result then, not even
+/// where they are NaN. Without a map a score of minus infinity comes from an infinite key, weighs zero
+/// and still meets its value.
 ///
 /// Implementors give each score a result that depends on its value and its place alone, so that blocks
 /// and rows may come in any order and division. NaN passes through, except where the key is hidden by
