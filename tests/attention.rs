@@ -11,10 +11,11 @@ use inputs::{Number, Random, executors};
 use reference::mixer::{self as definition, Attended, Shape};
 use reference::{conformance, golden};
 use suanzi::mixer::{
-    Alibi, Attention, Cache, Forget, Gradients, KeyValues, Layout, LogitSinks, MaskRows, Paged,
-    ScoreFn, ScoreGradient, ScoreMap, Softcap, Visible, merge_outputs,
+    Alibi, Attended as Forward, Attention, Cache, Forget, Gradients, KeyValues, Layout, LogitSinks,
+    MaskRows, Paged, QuantizedCache, ScoreFn, ScoreGradient, ScoreMap, Softcap, Visible,
+    merge_outputs,
 };
-use suanzi::storage::F16;
+use suanzi::storage::{Bf16, F16, Stored};
 use suanzi::{Cpu, Error, Parameter};
 
 /// Keys and values `[token][head][dim]`, and the queries of several consecutive tokens.
@@ -71,7 +72,7 @@ impl<T: Number> Sequence<T> {
 
     fn cache(&self) -> Cache<T, &[T]>
     where
-        T: suanzi::storage::Stored<T>,
+        T: Stored<T>,
     {
         let Shape {
             kv_heads,
@@ -177,7 +178,7 @@ fn check_row<T: Number>(
 }
 
 /// Compares a map with its rule on every executor, and rows together with rows alone.
-fn check_map<T: Number + suanzi::storage::Stored<T>, M: ScoreMap<T> + Copy>(
+fn check_map<T: Number + Stored<T>, M: ScoreMap<T> + Copy>(
     what: &str,
     sequence: &Sequence<T>,
     visible: Visible,
@@ -221,7 +222,7 @@ fn check_map<T: Number + suanzi::storage::Stored<T>, M: ScoreMap<T> + Copy>(
     worst
 }
 
-fn maps_are_their_definition<T: Number + suanzi::storage::Stored<T>>() {
+fn maps_are_their_definition<T: Number + Stored<T>>() {
     let number = T::from_f64;
     let none = |_: usize| f64::NEG_INFINITY;
     let mut worst = 0.0_f64;
@@ -830,7 +831,7 @@ fn golden_splits_merge_to_the_whole() {
 }
 
 /// Compares the gradients with their definition on every executor.
-fn check_gradients<T: Number + suanzi::storage::Stored<T>, M: ScoreGradient<T> + Copy>(
+fn check_gradients<T: Number + Stored<T>, M: ScoreGradient<T> + Copy>(
     what: &str,
     sequence: &Sequence<T>,
     visible: Visible,
@@ -923,7 +924,7 @@ fn check_gradients<T: Number + suanzi::storage::Stored<T>, M: ScoreGradient<T> +
                 query,
                 &cache,
                 visible,
-                suanzi::mixer::Attended {
+                Forward {
                     out: &out,
                     lse: &lse,
                     gradient: &gradient,
@@ -956,7 +957,7 @@ fn check_gradients<T: Number + suanzi::storage::Stored<T>, M: ScoreGradient<T> +
     worst
 }
 
-fn gradients_are_their_definition<T: Number + suanzi::storage::Stored<T>>() {
+fn gradients_are_their_definition<T: Number + Stored<T>>() {
     let none = |_: usize| f64::NEG_INFINITY;
     let mut worst = 0.0_f64;
     for (heads, dims, tokens) in [
@@ -1086,7 +1087,7 @@ fn gradients_are_finite_differences() {
             &sequence.query,
             &sequence.cache(),
             70,
-            suanzi::mixer::Attended {
+            Forward {
                 out: &out,
                 lse: &lse,
                 gradient: &gradient,
@@ -1139,7 +1140,7 @@ fn wrong_lengths_of_gradients_write_nothing() {
             &sequence.query,
             &cache,
             3,
-            suanzi::mixer::Attended {
+            Forward {
                 out: &vec![0.0; len(0)],
                 lse: &vec![0.0; len(1)],
                 gradient: &vec![0.0; len(2)],
@@ -1230,7 +1231,7 @@ fn onnx(case: &conformance::Case) -> Result<(), String> {
     let rounded = |x: f32| -> f64 {
         match tensor("Q").unwrap().dtype.as_str() {
             "float16" => F16::from_f32(x).to_f32().into(),
-            "bfloat16" => suanzi::storage::Bf16::from_f32(x).to_f32().into(),
+            "bfloat16" => Bf16::from_f32(x).to_f32().into(),
             _ => x.into(),
         }
     };
