@@ -590,13 +590,16 @@ fn a_sink_counts_once_where_outputs_merge() {
     );
 }
 
+/// A call with scratch and outputs that is refused.
+type Refused<'a> = &'a dyn Fn(&mut [f32], &mut [f32]) -> Result<(), Error>;
+
 #[test]
 fn what_a_map_lacks_is_an_error_and_nothing_is_written() {
     let sequence = Sequence::<f32>::new((2, 1), (4, 4), 2, 6);
     let (cache, attention) = (sequence.cache(), sequence.attention());
     let mut scratch = vec![0.0; attention.rows_scratch_len(6, 2)];
     let mut out = [9.0; 16];
-    let mut run = |map: &dyn Fn(&mut [f32], &mut [f32]) -> Result<(), Error>| {
+    let mut run = |map: Refused<'_>| {
         let error = map(&mut scratch, &mut out);
         assert_eq!(out, [9.0; 16]);
         error

@@ -17,7 +17,7 @@ use crate::{Cpu, Error};
 /// use suanzi::mixer::{Alibi, Attention};
 ///
 /// let slopes = [0.0625_f32, 0.00390625];
-/// let attention = Attention::new(2, 1, 64)?.with_scores(Alibi::new(&slopes));
+/// let attention = Attention::<f32>::new(2, 1, 64)?.with_scores(Alibi::new(&slopes));
 /// # let _ = attention;
 /// # Ok::<(), suanzi::Error>(())
 /// ```

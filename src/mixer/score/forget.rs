@@ -21,7 +21,7 @@ use crate::{Cpu, Error};
 ///
 /// // One head; the gate of the second token halves what lies before.
 /// let sums = [0.0_f32, -0.6931472, -0.6931472];
-/// let attention = Attention::new(1, 1, 4)?.with_scores(Forget::new(&sums, 3));
+/// let attention = Attention::<f32>::new(1, 1, 4)?.with_scores(Forget::new(&sums, 3));
 /// # let _ = attention;
 /// # Ok::<(), suanzi::Error>(())
 /// ```
