@@ -1,9 +1,13 @@
-//! Decoding steps of attention beside the speed of memory, and recurrences of channels beside naive
-//! loops: `cd benches && cargo bench --bench mixer`.
+//! Decoding steps of attention beside the speed of memory, and prompts beside the speed of
+//! multiplications and additions: `cd benches && cargo bench --bench mixer`.
 //!
 //! 32 query heads share 8 key/value heads of 128 elements. Every answer is checked before it is
 //! timed. The roof is a plain vectorized sum over the same bytes; cold means that steps walk over
 //! caches of 256 MiB in all.
+//!
+//! A prompt of 1024 tokens attends with one head to itself, every token to all and to those before it.
+//! A pair of a query and a key counts four operations for each element. The roof is a loop of fused
+//! multiplications and additions over registers.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use core::hint::black_box;
@@ -11,9 +15,7 @@ use core::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
-use suanzi::mixer::{
-    Attention, Cache, CausalMixer, Rwkv4, Rwkv4Token, ScanToken, SelectiveScan, rwkv4_len,
-};
+use suanzi::mixer::{Attention, Cache, Visible};
 use suanzi::storage::F16;
 use suanzi_benches::{Kept, in_turns, uniform};
 
@@ -153,207 +155,136 @@ fn decode<W: Kept>(criterion: &mut Criterion, tokens: usize) {
     }
 }
 
-/// Channels, numbers a channel and tokens of the selective scan.
-const SCAN: (usize, usize, usize) = (2048, 16, 256);
+/// The tokens of a prompt.
+const PROMPT: usize = 1024;
 
-/// The parameters and tokens of a selective scan.
-struct Scan {
-    a: Vec<f32>,
-    skip: Vec<f32>,
-    bias: Vec<f32>,
-    input: Vec<f32>,
-    step: Vec<f32>,
-    b: Vec<f32>,
-    c: Vec<f32>,
-    gate: Vec<f32>,
+/// The operations of one call of [`peak`].
+const PEAK: usize = 2 * 96 * 100_000;
+
+/// Multiplies and adds in registers, as fast as the processor can.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
+fn peak() -> f32 {
+    let mut sums = [[0.0_f32; 8]; 12];
+    let (x, y) = (black_box([1.0001_f32; 8]), black_box([0.5_f32; 8]));
+    for _ in 0..PEAK / 192 {
+        for sums in &mut sums {
+            for ((sum, x), y) in sums.iter_mut().zip(&x).zip(&y) {
+                *sum = sum.mul_add(*x, *y);
+            }
+        }
+    }
+    sums.iter().flatten().sum()
 }
 
-impl Scan {
-    fn new() -> Self {
-        let (channels, states, tokens) = SCAN;
-        Self {
-            // The usual start of training: -1, -2, ...
-            a: (0..channels * states)
-                .map(|i| -((i % states + 1) as f32))
-                .collect(),
-            skip: uniform(channels, 1),
-            bias: uniform(channels, 2).iter().map(|x| x - 4.0).collect(),
-            input: uniform(tokens * channels, 3),
-            step: uniform(tokens * channels, 4),
-            b: uniform(tokens * states, 5),
-            c: uniform(tokens * states, 6),
-            gate: uniform(tokens * channels, 7),
+/// The definition for the queries of a whole prompt and one head, in `f32` over libm.
+fn naive_prompt(
+    (query, keys, values): (&[f32], &[f32], &[f32]),
+    dim: usize,
+    causal: bool,
+    scores: &mut [f32],
+    out: &mut [f32],
+) {
+    let scale = 1.0 / (dim as f32).sqrt();
+    for (row, (q, out)) in query.chunks(dim).zip(out.chunks_mut(dim)).enumerate() {
+        let seen = if causal { row + 1 } else { scores.len() };
+        let scores = &mut scores[..seen];
+        for (score, k) in scores.iter_mut().zip(keys.chunks(dim)) {
+            *score = scale * q.iter().zip(k).map(|(q, k)| q * k).sum::<f32>();
         }
-    }
-
-    fn tokens(&self) -> ScanToken<'_, f32> {
-        ScanToken {
-            input: &self.input,
-            step: &self.step,
-            b: &self.b,
-            c: &self.c,
-            gate: Some(&self.gate),
+        let max = scores.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
+        let mut sum = 0.0;
+        for score in scores.iter_mut() {
+            *score = libm::expf(*score - max);
+            sum += *score;
         }
-    }
-
-    /// The definition, in `f32` over libm.
-    fn naive(&self, h: &mut [f32], y: &mut [f32]) {
-        let (channels, states, tokens) = SCAN;
-        for t in 0..tokens {
-            let (b, c) = (&self.b[t * states..], &self.c[t * states..]);
-            for (i, h) in h.chunks_mut(states).enumerate() {
-                let at = t * channels + i;
-                let d = libm::log1pf(libm::expf(self.step[at] + self.bias[i]));
-                let u = self.input[at];
-                let mut sum = 0.0;
-                let a = &self.a[i * states..][..states];
-                for (((h, a), b), c) in h.iter_mut().zip(a).zip(b).zip(c) {
-                    *h = libm::expf(d * a) * *h + d * u * b;
-                    sum += c * *h;
-                }
-                let z = self.gate[at];
-                y[at] = (sum + self.skip[i] * u) * z / (1.0 + libm::expf(-z));
+        out.fill(0.0);
+        for (p, v) in scores.iter().zip(values.chunks(dim)) {
+            for (out, v) in out.iter_mut().zip(v) {
+                *out += p / sum * v;
             }
         }
     }
 }
 
-/// Times the selective scan over many tokens, and token by token.
-fn selective_scan() {
-    let (channels, states, tokens) = SCAN;
-    let scan = Scan::new();
-    let start = |cpu| {
-        let state = vec![0.0; channels * states];
-        SelectiveScan::new(channels, states, &scan.a, state)
-            .and_then(|cell| cell.with_skip(&scan.skip))
-            .and_then(|cell| cell.with_softplus(&scan.bias))
-            .unwrap()
+/// Times a prompt: every query alone, and sixty-four together in both arithmetics.
+fn prefill(dim: usize, causal: bool) {
+    let attention = Attention::<f32>::new(1, 1, dim).unwrap();
+    let [query, keys, values] = [1, 2, 3].map(|seed| uniform(PROMPT * dim, seed));
+    let cache = Cache::<f32, _>::filled(1, dim, dim, &keys[..], &values[..]).unwrap();
+    let visible = if causal {
+        Visible::at(0)
+    } else {
+        Visible::all()
+    };
+    let run = |cpu: Cpu, together: usize, scratch: &mut [f32], out: &mut [f32]| {
+        let len = attention.rows_scratch_len(PROMPT, together);
+        attention
             .on(cpu)
+            .attend_rows(&query, &cache, visible, &mut scratch[..len], out)
+            .unwrap();
     };
-    let [mut cell, mut other] = [Cpu::default(), Cpu::default()].map(start);
-    let mut fused = start(Cpu::fused());
-    let mut h = vec![0.0; channels * states];
-    let mut out = vec![vec![0.0; tokens * channels]; 4];
-    let [y, want, steps, again] = &mut out[..] else {
-        return;
+    let scratch = || vec![0.0; attention.rows_scratch_len(PROMPT, 64)];
+    let out = || vec![0.0; PROMPT * dim];
+    let (mut want, mut scores) = (out(), vec![0.0; PROMPT]);
+    let inputs = (&query[..], &keys[..], &values[..]);
+    naive_prompt(inputs, dim, causal, &mut scores, &mut want);
+    for cpu in [Cpu::default(), Cpu::fused()] {
+        let mut got = out();
+        run(cpu, 64, &mut scratch(), &mut got);
+        let off = got.iter().zip(&want);
+        let worst = off.fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+        assert!(worst < 1e-5, "wrong answer: off by {worst}");
+    }
+
+    // In units of the same number of operations, so that ratios compare.
+    let pairs = if causal {
+        PROMPT * (PROMPT + 1) / 2
+    } else {
+        PROMPT * PROMPT
     };
-    scan.naive(&mut h, want);
-    cell.prefill(scan.tokens(), y).unwrap();
-    let worst = y
-        .iter()
-        .zip(&*want)
-        .fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
-    assert!(worst < 1e-5, "wrong answer: off by {worst}");
-    let title = format!("selective scan, {channels} channels of {states}, {tokens} tokens");
+    let amount = 4 * pairs * dim;
+    let turns = amount / PEAK;
+    let buffers = || (scratch(), out());
+    let (mut one, mut many, mut fused) = (buffers(), buffers(), buffers());
+    let name = if causal { "causal" } else { "all" };
     in_turns(
-        &title,
-        channels * states * tokens,
-        "element",
+        &format!("prefill d={dim} {name}, {PROMPT} tokens"),
+        amount,
+        "FLOP",
         &mut [
-            ("naive", &mut || {
-                h.fill(0.0);
-                scan.naive(black_box(&mut h), want);
-            }),
-            ("prefill", &mut || {
-                cell.reset();
-                cell.prefill(scan.tokens(), y).unwrap();
-            }),
-            ("prefill, fused", &mut || {
-                fused.reset();
-                fused.prefill(scan.tokens(), again).unwrap();
-            }),
-            ("steps", &mut || {
-                other.reset();
-                for (t, out) in steps.chunks_mut(channels).enumerate() {
-                    let token = ScanToken {
-                        input: &scan.input[t * channels..][..channels],
-                        step: &scan.step[t * channels..][..channels],
-                        b: &scan.b[t * states..][..states],
-                        c: &scan.c[t * states..][..states],
-                        gate: Some(&scan.gate[t * channels..][..channels]),
-                    };
-                    other.step(token, out).unwrap();
+            ("multiply-add (roof)", &mut || {
+                for _ in 0..turns {
+                    // SAFETY: this benchmark is for processors with AVX2 and FMA.
+                    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_unsafe))]
+                    black_box(unsafe { peak() });
                 }
             }),
-        ],
-    );
-}
-
-/// Times RWKV-4 over many tokens: the definition has four exponentials a channel.
-fn rwkv4() {
-    const CHANNELS: usize = 2048;
-    const TOKENS: usize = 256;
-    let decay: Vec<f32> = uniform(CHANNELS, 1).iter().map(|x| -x.abs()).collect();
-    let bonus = uniform(CHANNELS, 2);
-    let key: Vec<f32> = uniform(TOKENS * CHANNELS, 3)
-        .iter()
-        .map(|x| 8.0 * x)
-        .collect();
-    let value = uniform(TOKENS * CHANNELS, 4);
-    let naive = |state: &mut [[f32; 3]], out: &mut [f32]| {
-        for t in 0..TOKENS {
-            for (c, [a, b, m]) in state.iter_mut().enumerate() {
-                let (k, v) = (key[t * CHANNELS + c], value[t * CHANNELS + c]);
-                let q = m.max(bonus[c] + k);
-                let (e, f) = (libm::expf(*m - q), libm::expf(bonus[c] + k - q));
-                out[t * CHANNELS + c] = (e * *a + f * v) / (e * *b + f);
-                let q = (*m + decay[c]).max(k);
-                let (e, f) = (libm::expf(*m + decay[c] - q), libm::expf(k - q));
-                (*a, *b, *m) = (e * *a + f * v, e * *b + f, q);
-            }
-        }
-    };
-    let start = |cpu| {
-        let state = vec![0.0; rwkv4_len(CHANNELS)];
-        Rwkv4::new(&decay, &bonus, state).unwrap().on(cpu)
-    };
-    let tokens = Rwkv4Token {
-        key: &key,
-        value: &value,
-    };
-    let (mut cell, mut fused) = (start(Cpu::default()), start(Cpu::fused()));
-    let none = [0.0, 0.0, -1e38];
-    let mut state = vec![none; CHANNELS];
-    let mut out = vec![vec![0.0; TOKENS * CHANNELS]; 3];
-    let [y, want, again] = &mut out[..] else {
-        return;
-    };
-    naive(&mut state, want);
-    cell.prefill(tokens, y).unwrap();
-    let worst = y
-        .iter()
-        .zip(&*want)
-        .fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
-    assert!(worst < 1e-4, "wrong answer: off by {worst}");
-    in_turns(
-        &format!("rwkv4, {CHANNELS} channels, {TOKENS} tokens"),
-        CHANNELS * TOKENS,
-        "element",
-        &mut [
             ("naive", &mut || {
-                state.fill(none);
-                naive(black_box(&mut state), want);
+                naive_prompt(inputs, dim, causal, &mut scores, black_box(&mut want));
             }),
-            ("prefill", &mut || {
-                cell.reset();
-                cell.prefill(tokens, y).unwrap();
+            ("one by one", &mut || {
+                run(Cpu::default(), 1, &mut one.0, black_box(&mut one.1));
             }),
-            ("prefill, fused", &mut || {
-                fused.reset();
-                fused.prefill(tokens, again).unwrap();
+            ("together", &mut || {
+                run(Cpu::default(), 64, &mut many.0, black_box(&mut many.1));
+            }),
+            ("together, fused", &mut || {
+                run(Cpu::fused(), 64, &mut fused.0, black_box(&mut fused.1));
             }),
         ],
     );
 }
 
 fn main() {
+    for dim in [64, 128] {
+        prefill(dim, false);
+        prefill(dim, true);
+    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    selective_scan();
-    rwkv4();
     for tokens in [1024, 4096, 16_384] {
         decode::<f32>(&mut criterion, tokens);
         decode::<F16>(&mut criterion, tokens);

@@ -7,8 +7,8 @@ use core::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use suanzi::mixer::{
-    CausalMixer, DeltaRule, DeltaToken, Gate, LinearAttention, LinearToken, Recurrence, Rwkv6, Rwkv6Token,
-    Rwkv7, Rwkv7Token,
+    CausalMixer, DeltaRule, DeltaToken, Gate, LinearAttention, LinearToken, Recurrence, Rwkv6,
+    Rwkv6Token, Rwkv7, Rwkv7Token,
 };
 use suanzi::{Cpu, Level};
 use suanzi_benches::{Aligned, in_turns, uniform};
@@ -231,10 +231,11 @@ fn steps(_: &mut Criterion) {
         let x = Inputs::new(heads, dim);
         let new = |len: usize| Aligned::new(&vec![0.0; len]);
         let linear = Recurrence::<LinearAttention, f32, Aligned>::state_len(heads, dim, dim);
-        let mut by_factor = Recurrence::new(LinearAttention::default(), heads, dim, dim, new(linear))
-            .and_then(|r| r.with_scale(1.0))
-            .expect("a recurrence")
-            .on(cpu);
+        let mut by_factor =
+            Recurrence::new(LinearAttention::default(), heads, dim, dim, new(linear))
+                .and_then(|r| r.with_scale(1.0))
+                .expect("a recurrence")
+                .on(cpu);
         let mut fused = Recurrence::new(LinearAttention::default(), heads, dim, dim, new(linear))
             .and_then(|r| r.with_scale(1.0))
             .expect("a recurrence")

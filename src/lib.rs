@@ -248,7 +248,9 @@ pub fn compiled_once() -> Result<(), Error> {
     }
     fn kept<W: storage::Stored<T>, T: Scalar>() -> Result<(), Error> {
         let cache = mixer::Cache::<W, &[W]>::new(0, 0, 0, &[], &[])?;
-        mixer::Attention::<T>::new(0, 0, 0)?.attend(&[], &cache, 0, &mut [], &mut [])?;
+        let attention = mixer::Attention::<T>::new(0, 0, 0)?;
+        attention.attend(&[], &cache, 0, &mut [], &mut [])?;
+        attention.attend_rows(&[], &cache, 0, &mut [], &mut [])?;
         let matrix = nn::Matrix::<W, T>::new(1, 1, &[])?;
         matrix.multiply(&[], &mut [])?;
         matrix.multiply_add(&[], &mut [])?;

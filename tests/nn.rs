@@ -331,7 +331,10 @@ fn rms_norm_of_rows_that_have_no_norm_is_nan() {
 
 #[test]
 fn rms_norm_agrees_with_the_conformance_cases() {
-    for case in conformance::cases("RMSNormalization") {
+    let cases = conformance::cases("RMSNormalization");
+    println!("RMSNormalization: {} cases", cases.len());
+    assert!(cases.is_empty() || cases.len() >= 19, "cases are missing");
+    for case in cases {
         let x = case.inputs[0].f32s();
         let gain = case.inputs[1].f32s();
         let want = case.outputs[0].f32s();

@@ -76,6 +76,24 @@ impl<V: Lanes> ScaledExp<V> {
         Self::raised(isa, center, exponent, V::Element::ZERO, V::Element::REACH)
     }
 
+    /// Prepares terms as [`Self::unraised`] does, with an exponent for each lane; the caller subtracts
+    /// the center of each.
+    #[inline(always)]
+    pub(crate) fn unraised_each(isa: V::Isa, exponent: V) -> Self {
+        let ln2 = V::Element::LN2_HI + V::Element::LN2_LO;
+        let [reach, bias, magic, ln2] =
+            [V::Element::REACH, V::Element::BIAS, V::Element::MAGIC, ln2].map(
+                #[inline(always)]
+                |c| V::splat(isa, c),
+            );
+        Self {
+            center: V::Element::ZERO,
+            exponent: V::Element::ZERO,
+            floor: (exponent - reach) * ln2,
+            magic: magic + (bias - exponent),
+        }
+    }
+
     /// Prepares terms that are raised by 2^shift, and held at 2^-floor before.
     #[inline(always)]
     fn raised(

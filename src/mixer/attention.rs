@@ -1,13 +1,15 @@
 //! Softmax attention of one token, or of several, over a memory of keys and values.
 
-use super::kernel::{self, Group};
-use super::state::{Head, Stack, Tree, heads, part_len, parts};
-use super::{BLOCK, KeyValues};
+use super::kernel;
+use super::rows::{self, Call};
+use super::score::{Extent, ScoreMap};
+use super::state::{part_len, parts};
+use super::{BLOCK, KeyValues, Visible};
 use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::{Cpu, Error, Parameter};
 
-/// Causal softmax attention: o = sum_j exp(s_j) v_j / sum_j exp(s_j) with s_j = scale * (q . k_j).
+/// Softmax attention: o = sum_j exp(s_j) v_j / sum_j exp(s_j) with s_j = scale * (q . k_j).
 ///
 /// Query head h reads key/value head h / (query heads / key/value heads): as many of each is
 /// multi-head attention, one key/value head multi-query, anything between grouped-query (Ainslie et
@@ -18,14 +20,18 @@ use crate::{Cpu, Error, Parameter};
 ///   several tokens. The memory says how its own elements lie.
 /// * **Domain:** every input. No visible key, or nothing but scores of minus infinity, gives zeros
 ///   and a log-sum-exp of minus infinity. A score of NaN or plus infinity gives NaN in the whole
-///   head, NaN in a value in its element. Positions that are not visible are never read.
+///   head, NaN in a value in its element. Positions that are not visible have no part in the result,
+///   whatever lies there.
 /// * **Accuracy:** the table's row `attention`, in units of max |v| (1 + max_j |scale| sum |q k_j|).
 ///   What dominates is the rounding of the scores, which no later step can take back.
 /// * **Cost:** a multiplication and an addition for each element of keys and values and query head,
 ///   one exponential for each key and query head, and scratch that grows with the logarithm of the
-///   number of keys. A step of decoding runs at the speed of memory.
+///   number of keys. A step of decoding runs at the speed of memory; the queries of a prompt go
+///   through [`Attention::attend_rows`], many to each key that is read.
 ///
-/// The [module](super) states the order of the sums.
+/// [`Visible`] says what a query sees, and a [`ScoreMap`] (soft cap, masks, biases, learned sinks, a
+/// closure) what is done to its scores: [`Attention::with_scores`]. The [module](super) states the order
+/// of the sums.
 ///
 /// ```
 /// use suanzi::mixer::{Attention, Cache};
@@ -44,73 +50,14 @@ use crate::{Cpu, Error, Parameter};
 /// # Ok::<(), suanzi::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Attention<T, E = Cpu> {
+pub struct Attention<T, E = Cpu, M = ()> {
     pub(crate) query_heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) key_dim: usize,
     pub(crate) value_dim: usize,
     pub(crate) scale: T,
     pub(crate) executor: E,
-}
-
-/// The positions that a query sees.
-///
-/// A number n stands for the first n positions, so a token at position p sees p + 1. A window keeps
-/// the newest of them, and attention sinks the oldest as well (Xiao et al. 2023, arXiv 2309.17453).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Visible {
-    pub(super) end: usize,
-    window: usize,
-    sinks: usize,
-}
-
-impl From<usize> for Visible {
-    fn from(end: usize) -> Self {
-        Self {
-            end,
-            window: usize::MAX,
-            sinks: 0,
-        }
-    }
-}
-
-impl Visible {
-    /// Keeps the newest `window` positions.
-    #[must_use]
-    pub const fn window(self, window: usize) -> Self {
-        Self { window, ..self }
-    }
-
-    /// Keeps the oldest `sinks` positions besides.
-    #[must_use]
-    pub const fn sinks(self, sinks: usize) -> Self {
-        Self { sinks, ..self }
-    }
-
-    /// Returns the sinks in front of the window and the window, both as ranges of positions.
-    const fn ranges(self) -> [(usize, usize); 2] {
-        let start = self.end.saturating_sub(self.window);
-        let sinks = if self.sinks < start {
-            self.sinks
-        } else {
-            start
-        };
-        // Sinks that reach the window are no separate stretch.
-        if sinks == start {
-            [(0, 0), (0, self.end)]
-        } else {
-            [(0, sinks), (start, self.end)]
-        }
-    }
-
-    /// Returns the query `steps` tokens later.
-    const fn later(self, steps: usize) -> Self {
-        Self {
-            end: self.end.saturating_add(steps),
-            ..self
-        }
-    }
+    pub(super) map: M,
 }
 
 impl<T: Scalar> Attention<T> {
@@ -132,12 +79,13 @@ impl<T: Scalar> Attention<T> {
             value_dim: dim,
             scale: T::ONE / T::from_count(dim).root(),
             executor: Cpu::default(),
+            map: (),
         };
         attention.with_value_dim(dim)
     }
 }
 
-impl<T: Scalar, E> Attention<T, E> {
+impl<T: Scalar, E, M> Attention<T, E, M> {
     /// Returns this attention with values of another length than keys.
     ///
     /// # Errors
@@ -175,7 +123,7 @@ impl<T: Scalar, E> Attention<T, E> {
     /// Moves the operation to another executor.
     #[inline]
     #[must_use]
-    pub fn on<F>(self, executor: F) -> Attention<T, F> {
+    pub fn on<F>(self, executor: F) -> Attention<T, F, M> {
         Attention {
             query_heads: self.query_heads,
             kv_heads: self.kv_heads,
@@ -183,6 +131,24 @@ impl<T: Scalar, E> Attention<T, E> {
             value_dim: self.value_dim,
             scale: self.scale,
             executor,
+            map: self.map,
+        }
+    }
+
+    /// Returns this attention with what is done to scores between scale and weights, in place of what
+    /// was: a soft cap, a mask, biases, a closure, or a pair of them in this order. [`ScoreMap`] lists
+    /// them.
+    #[inline]
+    #[must_use]
+    pub fn with_scores<N>(self, map: N) -> Attention<T, E, N> {
+        Attention {
+            query_heads: self.query_heads,
+            kv_heads: self.kv_heads,
+            key_dim: self.key_dim,
+            value_dim: self.value_dim,
+            scale: self.scale,
+            executor: self.executor,
+            map,
         }
     }
 
@@ -206,9 +172,31 @@ impl<T: Scalar, E> Attention<T, E> {
         };
         group * BLOCK + parts(keys / BLOCK + 2) * part_len(group, self.value_dim)
     }
+
+    /// Returns the scratch with which [`Attention::attend_rows`] takes `rows` queries together: at most
+    /// as many as make 64 query heads of one group.
+    #[must_use]
+    pub const fn rows_scratch_len(&self, keys: usize, rows: usize) -> usize {
+        let Some(group) = self.query_heads.checked_div(self.kv_heads) else {
+            return 0;
+        };
+        let mut rows = rows;
+        if rows > 1 && rows.saturating_mul(group) > kernel::MOST {
+            rows = match kernel::MOST.checked_div(group) {
+                Some(rows) => rows,
+                None => 0,
+            };
+        }
+        if rows < 2 {
+            return self.scratch_len(keys);
+        }
+        let [weights, kept, queries] = kernel::lens(rows * group, self.key_dim, self.value_dim);
+        let parts = parts(keys / BLOCK + 2) * part_len(rows * group, self.value_dim);
+        weights + kept + queries + parts
+    }
 }
 
-impl<T: Scalar> Attention<T> {
+impl<T: Scalar, M: ScoreMap<T>> Attention<T, Cpu, M> {
     /// Attends with one token's queries to the visible positions of `memory`.
     ///
     /// # Errors
@@ -216,7 +204,7 @@ impl<T: Scalar> Attention<T> {
     /// [`Error::Length`] if `query` has not [`Attention::query_len`] elements, `out` not
     /// [`Attention::out_len`], `scratch` less than [`Attention::scratch_len`], or the memory other
     /// heads or dimensions; [`Error::Capacity`] if a visible position is not in the memory;
-    /// [`Error::Domain`] if the window is zero.
+    /// [`Error::Domain`] if the window or the chunk is zero; what the [`ScoreMap`] finds missing.
     pub fn attend<C: KeyValues<T>>(
         &self,
         query: &[T],
@@ -227,7 +215,7 @@ impl<T: Scalar> Attention<T> {
     ) -> Result<(), Error> {
         check_len(self.query_len(), query.len())?;
         check_len(self.out_len(), out.len())?;
-        self.attend_rows(query, memory, visible, scratch, out)
+        self.run::<_, false>(query, memory, visible.into(), scratch, out, None)
     }
 
     /// Attends, and writes the natural logarithm of the sum of exp(score) for each head.
@@ -247,11 +235,17 @@ impl<T: Scalar> Attention<T> {
         check_len(self.query_len(), query.len())?;
         check_len(self.out_len(), out.len())?;
         check_len(self.query_heads, lse.len())?;
-        self.run(query, memory, visible.into(), scratch, out, Some(lse))
+        self.run::<_, false>(query, memory, visible.into(), scratch, out, Some(lse))
     }
 
     /// Attends with the queries of consecutive tokens: `visible` is what the first one sees, each
     /// later one sees a position more.
+    ///
+    /// As many queries are taken together as the scratch holds, so that a block of keys and values is
+    /// read once for all of them: [`Attention::rows_scratch_len`] for several, at least
+    /// [`Attention::scratch_len`] for one after the other. The more the faster, up to 64 query heads of
+    /// a group in all; multiples of sixteen are best. The bits are the same for any number, and those of
+    /// [`Attention::attend`].
     ///
     /// # Errors
     ///
@@ -264,11 +258,32 @@ impl<T: Scalar> Attention<T> {
         scratch: &mut [T],
         out: &mut [T],
     ) -> Result<(), Error> {
-        self.run(query, memory, visible.into(), scratch, out, None)
+        self.run::<_, true>(query, memory, visible.into(), scratch, out, None)
     }
 
-    /// Checks every argument, then computes.
-    fn run<C: KeyValues<T>>(
+    /// Attends with the queries of consecutive tokens, and writes the natural logarithm of the sum of
+    /// exp(score) for each token and head.
+    ///
+    /// # Errors
+    ///
+    /// As [`Attention::attend_rows`], and [`Error::Length`] if `lse` has not one element a token and
+    /// head.
+    pub fn attend_rows_with_lse<C: KeyValues<T>>(
+        &self,
+        query: &[T],
+        memory: &C,
+        visible: impl Into<Visible>,
+        scratch: &mut [T],
+        out: &mut [T],
+        lse: &mut [T],
+    ) -> Result<(), Error> {
+        let rows = query.len() / self.query_len().max(1);
+        check_len(rows.saturating_mul(self.query_heads), lse.len())?;
+        self.run::<_, true>(query, memory, visible.into(), scratch, out, Some(lse))
+    }
+
+    /// Checks every argument, then computes; with `ROWS` several queries together.
+    fn run<C: KeyValues<T>, const ROWS: bool>(
         &self,
         query: &[T],
         memory: &C,
@@ -285,111 +300,43 @@ impl<T: Scalar> Attention<T> {
             });
         }
         check_len(rows.saturating_mul(self.out_len()), out.len())?;
-        check_len(self.kv_heads, memory.heads())?;
-        check_len(self.key_dim, memory.key_dim())?;
-        check_len(self.value_dim, memory.value_dim())?;
+        self.check_memory(memory)?;
         if rows == 0 {
             return Ok(());
         }
-        check_visible(memory, visible, rows)?;
-        let expected = self.scratch_len(visible.later(rows - 1).end);
-        let found = scratch.len();
-        let Some(scratch) = scratch.get_mut(..expected) else {
+        let keys = visible.check(memory, rows)?;
+        self.map.check(Extent {
+            heads: self.query_heads,
+            rows,
+            query: visible.position(0),
+            keys,
+        })?;
+        let (expected, found) = (self.scratch_len(keys), scratch.len());
+        if found < expected {
             return Err(Error::Length { expected, found });
+        }
+        let mut together = 1;
+        if ROWS {
+            let group = self.query_heads / self.kv_heads.max(1);
+            together = rows.min(kernel::MOST / group.max(1)).max(1);
+            while together > 1 && found < self.rows_scratch_len(keys, together) {
+                together -= 1;
+            }
+        }
+        let call = Call {
+            visible,
+            rows,
+            together,
+            query,
         };
-        let lse = lse.unwrap_or_default();
-        self.walk(query, memory, visible, scratch, out, lse);
+        rows::walk::<_, _, _, ROWS>(self, call, memory, scratch, out, lse.unwrap_or_default());
         Ok(())
     }
 
-    /// Attends with the queries of consecutive tokens.
-    fn walk<C: KeyValues<T>>(
-        &self,
-        query: &[T],
-        memory: &C,
-        visible: Visible,
-        scratch: &mut [T],
-        out: &mut [T],
-        lse: &mut [T],
-    ) {
-        let group_heads = self.query_heads / self.kv_heads.max(1);
-        let (weights, storage) = scratch
-            .split_at_mut_checked(group_heads * BLOCK)
-            .unwrap_or_default();
-        let mut lse = lse.iter_mut();
-        // Taken by reference, since a zip of two chunk iterators would divide by their sizes.
-        let mut outs = out.chunks_exact_mut(self.out_len().max(1));
-        let tokens = query
-            .chunks_exact(self.query_len().max(1))
-            .zip(outs.by_ref());
-        for (token, (query, out)) in tokens.enumerate() {
-            let ranges = visible.later(token).ranges();
-            let groups = query.chunks_exact((group_heads * self.key_dim).max(1));
-            let mut outs = out.chunks_exact_mut((group_heads * self.value_dim).max(1));
-            for (kv_head, (query, out)) in groups.zip(outs.by_ref()).enumerate() {
-                let group = Group {
-                    query,
-                    heads: group_heads,
-                    key_dim: self.key_dim,
-                    value_dim: self.value_dim,
-                    scale: self.scale,
-                    kv_head,
-                };
-                let mut tree =
-                    Tree::resume(&mut *storage, group_heads, self.value_dim, Stack::rising());
-                for (from, to) in ranges {
-                    tree.fix();
-                    sum(self.executor, group, memory, from, to, weights, &mut tree);
-                }
-                let whole = heads(tree.whole(self.executor), self.value_dim);
-                for ((values, head), out) in whole.zip(out.chunks_exact_mut(self.value_dim.max(1)))
-                {
-                    let head = Head::read(head);
-                    head.divide(values, out);
-                    if let Some(lse) = lse.next() {
-                        *lse = head.log_sum_exp();
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Checks that the memory keeps every position that `rows` queries see.
-fn check_visible<T: Scalar, C: KeyValues<T>>(
-    memory: &C,
-    visible: Visible,
-    rows: usize,
-) -> Result<(), Error> {
-    if visible.window == 0 {
-        return Err(Error::Domain(Parameter::Window));
-    }
-    let limit = memory.len();
-    let (kept, start) = memory.kept();
-    let [sinks, window] = visible.ranges();
-    let seen =
-        |(from, to): (usize, usize)| from >= to || to <= kept || from >= start || kept >= start;
-    if visible.later(rows - 1).end > limit || !seen(sinks) || !seen(window) {
-        return Err(Error::Capacity { limit });
-    }
-    Ok(())
-}
-
-/// Adds the blocks of the positions `from..to` to a tree, in rising order.
-pub(super) fn sum<T: Scalar, C: KeyValues<T>>(
-    cpu: Cpu,
-    group: Group<'_, T>,
-    memory: &C,
-    from: usize,
-    to: usize,
-    weights: &mut [T],
-    tree: &mut Tree<'_, T>,
-) {
-    let mut start = from;
-    while start < to {
-        let end = (start / BLOCK + 1).saturating_mul(BLOCK).min(to);
-        kernel::block(cpu, group, memory, start, end, weights, tree.open());
-        tree.close(cpu, start / BLOCK);
-        start = end;
+    /// Checks that the memory has the heads and dimensions.
+    pub(super) fn check_memory<C: KeyValues<T>>(&self, memory: &C) -> Result<(), Error> {
+        check_len(self.kv_heads, memory.heads())?;
+        check_len(self.key_dim, memory.key_dim())?;
+        check_len(self.value_dim, memory.value_dim())
     }
 }

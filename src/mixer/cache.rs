@@ -93,6 +93,18 @@ impl<'a, T, W> Rows<'a, T, W> {
     }
 }
 
+impl<T, W> Rows<'_, T, W> {
+    /// Returns the vectors from number `n` on.
+    #[inline(always)]
+    pub(super) fn skip(self, n: usize) -> Self {
+        Self {
+            data: self.data.get(n * self.stride..).unwrap_or_default(),
+            scales: self.scales.get(n * self.scale_stride..).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
 /// Which index of a cache runs slowest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

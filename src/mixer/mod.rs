@@ -3,11 +3,12 @@
 //! Causal softmax attention is a recurrent network that reads its past again at every step. Its
 //! state is the running sum of exp(score) * (value, 1): [`OnlineSoftmax`]. Where the keys and values
 //! come from is another question, and [`KeyValues`] is its answer: a [`Cache`] of everything, a
-//! [`Ring`] of the newest, an int8 [`QuantizedCache`], a [`LatentCache`] of one row for all heads, or
-//! nothing but the tokens, from which [`Recompute`] derives every key again; a [`Checkpoint`] lies
-//! between the two. All of them feed one kernel, [`Attention`]; memory is traded for compute, not for
-//! exactness. Su Jianlin (2024), "Of time and space: attention as an RNN of quadratic complexity"; Rabe
-//! and Staats (2021), arXiv 2112.05682.
+//! [`Ring`] of the newest, an int8 [`QuantizedCache`], [`Paged`] pools, a [`LatentCache`] of one row for
+//! all heads, or nothing but the tokens, from which [`Recompute`] derives every key again; a
+//! [`Checkpoint`] lies between the two. All of them feed one operation, [`Attention`]; memory is traded
+//! for compute, not for exactness. Which keys a query sees is a [`Visible`], what is done to its scores
+//! a [`ScoreMap`]: soft cap, masks, biases, sinks, or a closure. Su Jianlin (2024), "Of time and space:
+//! attention as an RNN of quadratic complexity"; Rabe and Staats (2021), arXiv 2112.05682.
 //!
 //! Beside it stand recurrences whose state does not grow. A few numbers a channel: [`Rwkv4`], the
 //! online softmax with decay, and [`SelectiveScan`] with the [`CausalConvolution`] before it, the two
@@ -40,6 +41,10 @@
 //!
 //! Stretches of [`BLOCK`] * 2^k positions are subtrees of that tree, so workers that take one each and
 //! join their states as a tree ([`OnlineSoftmax::merge_tree`]) have the bits of one worker.
+//! 6. A [`ScoreMap`] changes the scaled score of step 1 before anything else sees it. Keys that it hides
+//!    take no part in steps 2 and 3, and its sinks join after everything else, as a part of one key
+//!    without a value.
+//! 7. Several queries together have the order of each one alone.
 //!
 //! Hence the recurrence gives the same bits as the blocks, recomputation the same as the cache, and
 //! a split at any multiple of [`BLOCK`] the same as no split, as long as no weight is held, no product
@@ -50,6 +55,7 @@ mod attention;
 mod cache;
 mod checkpoint;
 mod convolution;
+mod gradient;
 mod kernel;
 mod latent;
 mod mamba;
@@ -57,25 +63,31 @@ mod online;
 mod outputs;
 #[cfg(feature = "heapless")]
 mod owned;
+mod paged;
 mod quantized;
 mod recompute;
 mod recurrence;
 mod ring;
+mod rows;
 mod rwkv4;
+mod score;
 mod sharing;
 mod state;
 mod stretch;
+mod visible;
 
-pub use attention::{Attention, Visible};
+pub use attention::Attention;
 pub use cache::{Cache, KeyValues, Layout, Rows, Run, cache_len};
 pub use checkpoint::{Checkpoint, checkpoint_cost, checkpoint_len};
 pub use convolution::{CausalConvolution, convolution_len};
+pub use gradient::{Attended, Gradients};
 pub use latent::{Latent, LatentCache, LatentDims, latent_cache_len};
 pub use mamba::{ScanToken, SelectiveScan, scan_len};
 pub use online::OnlineSoftmax;
 pub use outputs::merge_outputs;
 #[cfg(feature = "heapless")]
 pub use owned::{OwnedCache, OwnedLatentCache, OwnedRing, Tokens};
+pub use paged::Paged;
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
@@ -85,7 +97,12 @@ pub use recurrence::{
 };
 pub use ring::Ring;
 pub use rwkv4::{Rwkv4, Rwkv4Token, rwkv4_len};
+pub use score::{
+    Alibi, Extent, Forget, LogitSinks, MaskEntry, MaskRows, Place, ScoreFn, ScoreGradient,
+    ScoreMap, Softcap,
+};
 pub use sharing::{Sharing, kv_cache_len};
+pub use visible::Visible;
 
 use crate::Error;
 

@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
-use super::attention::sum;
 use super::kernel::Group;
+use super::rows::sum;
 use super::state::{Stack, Tree, part_len};
 use super::{Attention, BLOCK, KeyValues, OnlineSoftmax};
 use crate::error::check_len;
@@ -66,9 +66,7 @@ impl<T: Scalar> Attention<T, Cpu> {
         let Range { start: from, end } = positions;
         let to = end.max(from);
         check_len(self.query_len(), query.len())?;
-        check_len(self.kv_heads, memory.heads())?;
-        check_len(self.key_dim, memory.key_dim())?;
-        check_len(self.value_dim, memory.value_dim())?;
+        self.check_memory(memory)?;
         check_len(self.query_heads, state.heads())?;
         check_len(self.value_dim, state.dim())?;
         let limit = memory.len();

@@ -256,6 +256,22 @@ pub(crate) const TABLE: &[Row] = &[
         note: "any number of keys",
     },
     Row {
+        operation: "attention with scores",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of max |v| (1 + max_j (|scale| sum |q k_j| + sum |biases|))",
+        note: "any map of scores that the crate has, any view; log-sum-exps as well, with |result| more",
+    },
+    Row {
+        operation: "attention vjp",
+        f32_bound: 4.0,
+        f64_bound: 4.0,
+        unit: "2^-24 (f32) or 2^-53 (f64) of (1 + max_j |scale| sum |q k_j| + sum |biases| + |lse|) \
+               times the gradient with max |v| sum |g| in place of g . v - g . o, and max |k|, sum of max |q|, \
+               sum of max |g| over the heads",
+        note: "",
+    },
+    Row {
         operation: "eight-bit cache",
         f32_bound: 0.504,
         f64_bound: f64::NAN,

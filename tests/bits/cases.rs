@@ -154,6 +154,12 @@ macro_rules! operations {
             attention single TOKENS;
             attention double TOKENS;
             attention eight TOKENS;
+            attention_scores single TOKENS;
+            attention_scores double TOKENS;
+            attention_views single TOKENS;
+            attention_views double TOKENS;
+            attention_vjp single TOKENS;
+            attention_vjp double TOKENS;
             memories single TOKENS;
             memories double TOKENS;
             recompute single TOKENS;
@@ -268,11 +274,12 @@ macro_rules! of_type {
                 Sample,
             };
             use suanzi::mixer::{
-                Attention, Cache, CausalConvolution, CausalMixer, Checkpoint, DeltaRule,
-                DeltaToken, FeatureMap, Frame, Gate, Latent, LatentCache, LatentDims, Layers,
-                Layout, LinearAttention, LinearToken, Merge, Mesa, MesaToken, Normalizer,
-                OnlineSoftmax, Recompute, Recurrence, Ring, Rwkv4, Rwkv4Token, Rwkv6, Rwkv6Token,
-                Rwkv7, Rwkv7Token, ScanToken, SelectiveScan, Sharing, Ssd, SsdToken, Visible,
+                Alibi, Attended, Attention, Cache, CausalConvolution, CausalMixer, Checkpoint,
+                DeltaRule, DeltaToken, FeatureMap, Forget, Frame, Gate, Gradients, Latent,
+                LatentCache, LatentDims, Layers, Layout, LinearAttention, LinearToken, LogitSinks,
+                MaskRows, Merge, Mesa, MesaToken, Normalizer, OnlineSoftmax, Paged, Recompute,
+                Recurrence, Ring, Rwkv4, Rwkv4Token, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token,
+                ScanToken, ScoreFn, SelectiveScan, Sharing, Softcap, Ssd, SsdToken, Visible,
                 cache_len, checkpoint_cost, checkpoint_len, convolution_len, kv_cache_len,
                 latent_cache_len, merge_outputs, recompute_cost, retention_decay, rwkv4_len,
                 scan_len,

@@ -793,9 +793,134 @@ pub(crate) fn attention(o: &mut Operands<T>) -> Result<(), Error> {
     let visible = Visible::from(o.n).window(7).sinks(2);
     attention.attend(query, &cache, visible, scratch, first_mut(rest, out.len()))?;
     cache.truncate(cache.capacity() / 2);
-    attention.attend_rows(query, &cache, o.n / 2, scratch, out)?;
+    attention.attend(query, &cache, o.n / 2, scratch, out)?;
     // What is left in the scratch is no result.
     scratch.fill(0.0);
+    Ok(())
+}
+
+/// The heads of [`attention`] over n tokens whose scores change, with the queries of two tokens, then
+/// of one.
+pub(crate) fn attention_scores(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(4, 2, 6)?
+        .with_value_dim(5)?
+        .with_scale(o.t)?
+        .on(o.cpu);
+    let keys = first(o.x, cache_len(2, 6, o.n));
+    let values = first(o.y, cache_len(2, 5, o.n));
+    let cache = Cache::<T, _>::filled(2, 6, 5, keys, values)?.with_layout(Layout::TokenMajor);
+    let scratch = first_mut(o.state, attention.rows_scratch_len(o.n, 2));
+    let query = first(o.y, attention.query_len().wrapping_mul(2));
+    let (out, rest) = o.out.split_at_mut_checked(40).unwrap_or_default();
+    let (lse, rest) = rest.split_at_mut_checked(8).unwrap_or_default();
+    let visible = Visible::at((o.n as isize).wrapping_sub(2));
+
+    let keep = first(o.keep, o.n.wrapping_mul(8));
+    let keep = MaskRows::each_head(keep, 2, o.n);
+    let added = MaskRows::each_query(first(o.y, o.n.wrapping_mul(2)), o.n);
+    attention
+        .with_scores((Softcap::new(o.t)?, (added, keep)))
+        .attend_rows_with_lse(query, &cache, visible, scratch, out, lse)?;
+
+    let (out, rest) = rest.split_at_mut_checked(40).unwrap_or_default();
+    let sums = Forget::new(first(o.y, o.n.wrapping_mul(4)), o.n);
+    let sinks = LogitSinks::new(first(o.x, 4));
+    attention
+        .with_scores(((Alibi::new(first(o.y, 4)), sums), Some(sinks)))
+        .attend_rows(query, &cache, visible, scratch, out)?;
+
+    let every_other = ScoreFn(|head: usize, query: isize, key: usize, score: T| {
+        let odd = (head ^ key) & 1 == 1 && query > 3;
+        if odd { T::NEG_INFINITY } else { score }
+    });
+    let row = MaskRows::new(first(o.keep, o.n));
+    attention.with_scores((every_other, row)).attend(
+        first(query, attention.query_len()),
+        &cache,
+        o.n,
+        scratch,
+        first_mut(rest, attention.out_len()),
+    )?;
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    Ok(())
+}
+
+/// The heads of [`attention`] over n tokens in pages, seen by three queries in several ways.
+pub(crate) fn attention_views(o: &mut Operands<T>) -> Result<(), Error> {
+    let attention = Attention::new(4, 2, 6)?.with_value_dim(5)?.on(o.cpu);
+    let pages = (o.n & 0xffff) / 4 + 2;
+    let (key_len, value_len) = (cache_len(2, 6, pages * 4), cache_len(2, 5, pages * 4));
+    let (keys, rest) = o.state.split_at_mut_checked(key_len).unwrap_or_default();
+    let (values, scratch) = rest.split_at_mut_checked(value_len).unwrap_or_default();
+    keys.fill(0.0);
+    values.fill(0.0);
+    let backwards = |page: usize| pages.wrapping_sub(page).wrapping_sub(1);
+    let mut memory =
+        Paged::<T, _, _>::new(2, 6, 5, 4, keys, values, backwards)?.with_layout(Layout::TokenMajor);
+    let tokens = first(o.x, cache_len(2, 6, o.n));
+    memory.append(tokens, first(o.y, cache_len(2, 5, o.n)))?;
+    let scratch = first_mut(scratch, attention.scratch_len(o.n));
+    let query = first(o.y, attention.query_len().wrapping_mul(3));
+    let mut outs = o.out.chunks_exact_mut(60);
+    let middle = Visible::at((o.n / 2) as isize);
+    for visible in [
+        Visible::all()
+            .skip(o.n / 8)
+            .valid(o.n.wrapping_sub(o.n / 8)),
+        middle.right(2).window(9).sinks(2),
+        middle.right(40).chunk(16).sinks(1),
+    ] {
+        let out = outs.next().unwrap_or_default();
+        attention.attend_rows(query, &memory, visible, scratch, out)?;
+    }
+    // What is left in the scratch is no result.
+    scratch.fill(0.0);
+    memory.truncate(o.n / 2);
+    let _ = memory.with_len(o.n)?;
+    Ok(())
+}
+
+/// The gradients of one token's attention over n tokens, with and without a change of scores.
+pub(crate) fn attention_vjp(o: &mut Operands<T>) -> Result<(), Error> {
+    let plain = Attention::new(4, 2, 6)?.with_value_dim(5)?.on(o.cpu);
+    let attention = plain.with_scores((
+        (Softcap::new(o.t)?, MaskRows::new(first(o.keep, o.n))),
+        (Alibi::new(first(o.y, 4)), LogitSinks::new(first(o.x, 4))),
+    ));
+    let (key_len, value_len) = (cache_len(2, 6, o.n), cache_len(2, 5, o.n));
+    let (keys, values) = (first(o.x, key_len), first(o.y, value_len));
+    let cache = Cache::<T, _>::filled(2, 6, 5, keys, values)?.with_layout(Layout::TokenMajor);
+    let scratch = first_mut(o.state, attention.scratch_len(o.n));
+    let query = first(o.y, attention.query_len());
+    let (out, rest) = o.out.split_at_mut_checked(20).unwrap_or_default();
+    let (lse, rest) = rest.split_at_mut_checked(4).unwrap_or_default();
+    let (to, rest) = rest.split_at_mut_checked(24).unwrap_or_default();
+    let (keys, values) = rest.split_at_mut_checked(key_len).unwrap_or_default();
+    let values = first_mut(values, value_len);
+    keys.fill(0.0);
+    values.fill(0.0);
+    attention.attend_with_lse(query, &cache, o.n, scratch, out, lse)?;
+    let scratch = first_mut(o.state, attention.vjp_scratch_len());
+    let attended = Attended {
+        out,
+        lse,
+        gradient: first(o.y, 20),
+    };
+    let gradients = Gradients {
+        query: &mut *to,
+        keys: &mut *keys,
+        values: &mut *values,
+    };
+    attention.vjp(query, &cache, o.n, attended, scratch, gradients)?;
+    let gradients = Gradients {
+        query: to,
+        keys,
+        values,
+    };
+    plain.vjp(query, &cache, o.n / 2, attended, scratch, gradients)?;
+    // What is left in the scratch is no result.
+    o.state.fill(0.0);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Reads the operator cases of the ONNX node tests; their absence is said aloud.
 
+use suanzi::storage::{Bf16, F16};
+
 use super::golden::shared;
 
 /// One tensor of a case.
@@ -32,6 +34,29 @@ impl Tensor {
             .collect()
     }
 
+    /// Returns the numbers of a tensor of any type, those of truth values as 0 and 1.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let words = |size: usize| {
+            self.bytes.chunks(size).map(|bytes| {
+                let word = bytes.iter().rev();
+                word.fold(0_u64, |word, &byte| word << 8 | u64::from(byte))
+            })
+        };
+        match self.dtype.as_str() {
+            "float32" => self.f32s().into_iter().map(f64::from).collect(),
+            "float64" => words(8).map(f64::from_bits).collect(),
+            "float16" => words(2)
+                .map(|word| f64::from(F16::from_bits(word as u16).to_f32()))
+                .collect(),
+            "bfloat16" => words(2)
+                .map(|word| f64::from(Bf16::from_bits(word as u16).to_f32()))
+                .collect(),
+            "int64" => words(8).map(|word| word as i64 as f64).collect(),
+            "bool" => words(1).map(|word| word as f64).collect(),
+            other => panic!("{}: what is {other}?", self.name),
+        }
+    }
+
     /// Returns the numbers of an int64 tensor.
     pub(crate) fn i64s(&self) -> Vec<i64> {
         assert_eq!(self.dtype, "int64", "{}", self.name);
@@ -48,6 +73,18 @@ impl Case {
     /// Returns the input of a name.
     pub(crate) fn input(&self, name: &str) -> Option<&Tensor> {
         self.inputs.iter().find(|t| t.name == name)
+    }
+
+    /// Returns the output of a name.
+    pub(crate) fn output(&self, name: &str) -> Option<&Tensor> {
+        self.outputs.iter().find(|t| t.name == name)
+    }
+
+    /// Returns a numeric attribute, if it is set.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        let rest = after(&self.attributes, &format!("\"{name}\":"))?;
+        let word = rest.split([',', '}']).next()?;
+        Some(word.trim().parse().expect("a number"))
     }
 
     /// Returns the attribute axis, the last one if it is not set.

@@ -3,11 +3,15 @@
 //! Each kernel is compiled once for each instruction set. What is read of a key or a value serves
 //! several heads at once, and while a block is computed memory is asked for the next.
 
+mod mapped;
 mod scores;
+mod tile;
 mod values;
 mod weights;
 
+pub(super) use mapped::{first, key_sums, mapped_block, scaled_scores, value_scores};
 use scores::scores;
+pub(super) use tile::{Buffers, MOST, PANEL, lens, place, tile_block};
 use values::values;
 use weights::weigh;
 

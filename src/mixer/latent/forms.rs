@@ -125,7 +125,8 @@ impl<W: Stored<T>, T: Scalar> Latent<'_, W, T> {
         check_len(d.heads * d.rope_dim, rope_query.len())?;
         check_len(d.heads * d.value_dim, out.len())?;
         let visible = visible.into();
-        let keys = visible.end.min(memory.len());
+        self.absorbed.check_memory(memory)?;
+        let keys = visible.check(memory, 1)?;
         let (expected, found) = (self.scratch_len(keys), scratch.len());
         let Some(scratch) = scratch.get_mut(..expected) else {
             return Err(Error::Length { expected, found });
