@@ -53,36 +53,73 @@ fn evaluation(c: &mut Criterion) {
         let storage = vec![0.0; FourierDensity::<f32, Vec<f32>>::storage_len(a.len() / 2)];
         let density = FourierDensity::new(Domain::unit(), &a, storage).expect("a density");
         let fused = density.clone().on(Cpu::fused());
-        let series: Vec<_> = (0..=frequencies).map(|n| density.characteristic(n)).collect();
+        let series: Vec<_> = (0..=frequencies)
+            .map(|n| density.characteristic(n))
+            .collect();
 
         let [mut naive, mut own, mut other] = [(); 3].map(|()| vec![0.0; POINTS]);
         naive_density(&a, &x, &mut naive);
         density.density_into(&x, &mut own).expect("lengths");
-        let error = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(error(&naive, &own) < 1e-3, "the density differs from the naive one");
+        let error = |a: &[f32], b: &[f32]| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max)
+        };
+        assert!(
+            error(&naive, &own) < 1e-3,
+            "the density differs from the naive one"
+        );
         in_turns(
             &format!("density, {frequencies} frequencies"),
             POINTS,
             "points",
             &mut [
-                ("naive", &mut || naive_density(black_box(&a), &x, &mut naive)),
-                ("default", &mut || density.density_into(black_box(&x), &mut own).expect("lengths")),
-                ("fused", &mut || fused.density_into(black_box(&x), &mut other).expect("lengths")),
+                ("naive", &mut || {
+                    naive_density(black_box(&a), &x, &mut naive)
+                }),
+                ("default", &mut || {
+                    density
+                        .density_into(black_box(&x), &mut own)
+                        .expect("lengths")
+                }),
+                ("fused", &mut || {
+                    fused
+                        .density_into(black_box(&x), &mut other)
+                        .expect("lengths")
+                }),
             ],
         );
         naive_cumulative(&series, &x, &mut naive);
         density.cumulative_into(&x, &mut own).expect("lengths");
-        assert!(error(&naive, &own) < 1e-3, "the cumulative differs from the naive one");
+        assert!(
+            error(&naive, &own) < 1e-3,
+            "the cumulative differs from the naive one"
+        );
         let mut densities = vec![0.0; POINTS];
         in_turns(
             &format!("cumulative, {frequencies} frequencies"),
             POINTS,
             "points",
             &mut [
-                ("naive", &mut || naive_cumulative(black_box(&series), &x, &mut naive)),
-                ("default", &mut || density.cumulative_into(black_box(&x), &mut own).expect("lengths")),
-                ("fused", &mut || fused.cumulative_into(black_box(&x), &mut other).expect("lengths")),
-                ("density (default)", &mut || density.density_into(black_box(&x), &mut densities).expect("lengths")),
+                ("naive", &mut || {
+                    naive_cumulative(black_box(&series), &x, &mut naive)
+                }),
+                ("default", &mut || {
+                    density
+                        .cumulative_into(black_box(&x), &mut own)
+                        .expect("lengths")
+                }),
+                ("fused", &mut || {
+                    fused
+                        .cumulative_into(black_box(&x), &mut other)
+                        .expect("lengths")
+                }),
+                ("density (default)", &mut || {
+                    density
+                        .density_into(black_box(&x), &mut densities)
+                        .expect("lengths")
+                }),
             ],
         );
 
@@ -95,14 +132,21 @@ fn evaluation(c: &mut Criterion) {
                 let middle = (low + high) / 2.0;
                 let mut at = [0.0];
                 naive_cumulative(&series, &[middle], &mut at);
-                if at[0] < u { low = middle } else { high = middle }
+                if at[0] < u {
+                    low = middle
+                } else {
+                    high = middle
+                }
             }
             low
         };
         for (&u, bisected) in u.iter().zip(&mut bisected) {
             *bisected = bisect(u);
         }
-        assert!(error(&y, &bisected) < 0.02, "the quantile differs from the naive one");
+        assert!(
+            error(&y, &bisected) < 0.02,
+            "the quantile differs from the naive one"
+        );
         in_turns(
             &format!("quantile, {frequencies} frequencies"),
             FEW,
@@ -113,7 +157,11 @@ fn evaluation(c: &mut Criterion) {
                         *y = bisect(u);
                     }
                 }),
-                ("right to the last place", &mut || density.quantile_into(black_box(&u), &mut y).expect("lengths")),
+                ("right to the last place", &mut || {
+                    density
+                        .quantile_into(black_box(&u), &mut y)
+                        .expect("lengths")
+                }),
             ],
         );
 
@@ -127,14 +175,16 @@ fn evaluation(c: &mut Criterion) {
         assert_eq!(table.frequencies().map(u64::from).sum::<u64>(), 1 << 16);
         let mut group = c.benchmark_group(format!("{frequencies} frequencies"));
         group.bench_function("table of 256 symbols", |b| {
-            b.iter(|| {
-                CoderTable::new(&density, bins, 16, black_box(&mut entries[..])).map(|_| ())
-            });
+            b.iter(|| CoderTable::new(&density, bins, 16, black_box(&mut entries[..])).map(|_| ()));
         });
         group.throughput(Throughput::Elements(POINTS as u64));
         group.sample_size(10);
-        group.bench_function("density", |b| b.iter(|| density.density_into(black_box(&x), &mut own)));
-        group.bench_function("cumulative", |b| b.iter(|| density.cumulative_into(black_box(&x), &mut own)));
+        group.bench_function("density", |b| {
+            b.iter(|| density.density_into(black_box(&x), &mut own))
+        });
+        group.bench_function("cumulative", |b| {
+            b.iter(|| density.cumulative_into(black_box(&x), &mut own))
+        });
         group.finish();
     }
 }
@@ -161,8 +211,14 @@ fn fit(c: &mut Criterion) {
     };
     let end = run(&mut parameters).expect("it converges");
     let normal = 0.5 * (1.0 + (2.0 * PI).ln()) + deviation.ln();
-    assert!(end.value < normal - 0.02, "the fit is no better than a normal density");
-    println!("fit of 1000 points, 16 coefficients: {} evaluations", end.evaluations);
+    assert!(
+        end.value < normal - 0.02,
+        "the fit is no better than a normal density"
+    );
+    println!(
+        "fit of 1000 points, 16 coefficients: {} evaluations",
+        end.evaluations
+    );
     c.bench_function("fit of 1000 points, 16 coefficients", |b| {
         b.iter(|| run(black_box(&mut parameters)));
     });

@@ -8,7 +8,6 @@ use super::{Density1d, Domain};
 use crate::error::{Parameter, check_len};
 use crate::math::exp::scale;
 use crate::scalar::Scalar;
-use crate::scalar::sealed::Compute;
 use crate::simd::{Lanes, One, number};
 use crate::{Cpu, Error};
 
