@@ -27,7 +27,11 @@ struct Input {
 fuzz_target!(|input: Input| {
     let number = |bits: u32| {
         let x = f32::from_bits(bits);
-        if input.small { (bits >> 8) as f32 / 8_388_608.0 - 1.0 } else { x }
+        if input.small {
+            (bits >> 8) as f32 / 8_388_608.0 - 1.0
+        } else {
+            x
+        }
     };
     let mut a: Vec<f32> = input.coefficients.iter().copied().map(number).collect();
     a.truncate(64);
@@ -45,28 +49,51 @@ fuzz_target!(|input: Input| {
     let Ok(density) = FourierDensity::new(domain, &a, storage) else {
         return;
     };
-    let points: Vec<f32> = input.points.iter().map(|&bits| f32::from_bits(bits)).collect();
+    let points: Vec<f32> = input
+        .points
+        .iter()
+        .map(|&bits| f32::from_bits(bits))
+        .collect();
 
     let mut first: Option<Vec<u32>> = None;
     for level in Cpu::levels() {
         let Ok(cpu) = Cpu::with(level) else { continue };
         let density = density.clone().on(cpu);
         let [mut p, mut ln, mut u] = [(); 3].map(|()| vec![0.0; points.len()]);
-        density.density_into(&points, &mut p).expect("equal lengths");
-        density.ln_density_into(&points, &mut ln).expect("equal lengths");
-        density.cumulative_into(&points, &mut u).expect("equal lengths");
+        density
+            .density_into(&points, &mut p)
+            .expect("equal lengths");
+        density
+            .ln_density_into(&points, &mut ln)
+            .expect("equal lengths");
+        density
+            .cumulative_into(&points, &mut u)
+            .expect("equal lengths");
         for (&y, (&p, &u)) in points.iter().zip(p.iter().zip(&u)) {
-            assert!(!(p < 0.0) && (p.is_nan() || !y.is_nan()), "{y:e}: density {p:e}");
-            assert!(u.is_nan() || (0.0..=1.0).contains(&u), "{y:e}: cumulative {u:e}");
+            assert!(
+                !(p < 0.0) && (p.is_nan() || !y.is_nan()),
+                "{y:e}: density {p:e}"
+            );
+            assert!(
+                u.is_nan() || (0.0..=1.0).contains(&u),
+                "{y:e}: cumulative {u:e}"
+            );
         }
         let bits: Vec<u32> = p.iter().chain(&ln).chain(&u).map(|x| x.to_bits()).collect();
-        assert_eq!(*first.get_or_insert_with(|| bits.clone()), bits, "{level:?}");
+        assert_eq!(
+            *first.get_or_insert_with(|| bits.clone()),
+            bits,
+            "{level:?}"
+        );
     }
 
     let mut before = f32::NEG_INFINITY;
     for i in 0..=8 {
         let y = density.quantile(i as f32 / 8.0);
-        assert!(y.is_nan() || y >= before, "the quantile falls from {before:e} to {y:e}");
+        assert!(
+            y.is_nan() || y >= before,
+            "the quantile falls from {before:e} to {y:e}"
+        );
         before = if y.is_nan() { before } else { y };
     }
     for pair in points.windows(2) {
@@ -89,7 +116,9 @@ fuzz_target!(|input: Input| {
         assert_eq!((entries[0], entries[bins.symbols]), (0, 1 << precision));
     }
 
-    let Ok(sample) = Sample::new(&points) else { return };
+    let Ok(sample) = Sample::new(&points) else {
+        return;
+    };
     let Ok(likelihood) = Likelihood::new(domain).with_roughness(f32::from_bits(input.roughness))
     else {
         return;
@@ -100,7 +129,9 @@ fuzz_target!(|input: Input| {
         .evaluate(&a, sample, &mut gradient, &mut scratch)
         .expect("right lengths");
     if a.len() <= 8 {
-        let fit = Fit::new(domain).with_tolerance(0.0, 4).expect("a tolerance");
+        let fit = Fit::new(domain)
+            .with_tolerance(0.0, 4)
+            .expect("a tolerance");
         let mut scratch = vec![0.0; Fit::<f32>::scratch_len(a.len() / 2)];
         let _ = fit.run(sample, || 77_777_777, &mut a, &mut scratch, |_| ());
     }

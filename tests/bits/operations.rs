@@ -368,7 +368,8 @@ pub(crate) fn fourier_of_anything(o: &mut Operands<T>) -> Result<(), Error> {
     density.ln_density_into(y, ln)?;
     density.cumulative_into(y, first_mut(rest, o.n))?;
     let rest = rest.get_mut(o.n..).unwrap_or_default();
-    density.quantile_into(first(y, 8), first_mut(rest, y.len().min(8)))
+    let few = y.len().min(8);
+    density.quantile_into(first(y, few), first_mut(rest, few))
 }
 
 pub(crate) fn fourier_table(o: &mut Operands<T>) -> Result<(), Error> {
