@@ -105,10 +105,9 @@ fn read(text: &str, column: usize) -> Result<Vec<f64>, Box<dyn core::error::Erro
         .lines()
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
     {
-        let number = line.split([' ', '\t', ',', ';']).filter(|x| !x.is_empty());
-        let number = number
-            .skip(column.saturating_sub(1))
-            .next()
+        let mut numbers = line.split([' ', '\t', ',', ';']).filter(|x| !x.is_empty());
+        let number = numbers
+            .nth(column.saturating_sub(1))
             .ok_or("too few columns")?;
         data.push(number.parse()?);
     }

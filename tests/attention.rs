@@ -5,7 +5,7 @@ mod accuracy;
 mod inputs;
 mod reference;
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 
 use inputs::{Number, Random, executors};
 use reference::mixer::{self as definition, Attended, Shape};

@@ -420,7 +420,7 @@ fn an_iteration_that_ends_early_says_so_and_keeps_the_best() {
     let mut scratch = vec![0.0; Fit::<f64>::scratch_len(6)];
     let mut seen = Vec::new();
     let end = fit.run(sample, words(1), &mut parameters, &mut scratch, |at| {
-        seen.push(at.value)
+        seen.push(at.value);
     });
     assert_eq!(end, Err(Error::NotConverged));
     assert_eq!(seen.len(), 3);

@@ -1160,12 +1160,13 @@ pub(crate) fn recompute(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two heads with keys of six elements and values of 21, over n tokens: gates of channels in a
+/// Two heads with keys of six elements and values of 21, over at most 48 tokens: gates of channels in a
 /// prefill, then steps that decay as in RetNet; two stretches merge.
 pub(crate) fn linear_attention(o: &mut Operands<T>) -> Result<(), Error> {
     const LEN: usize = Recurrence::<LinearAttention, T, [T; 0]>::state_len(2, 6, 21);
-    let keys = cache_len(2, 6, o.n);
-    let values = cache_len(2, 21, o.n);
+    let n = o.n.min(48);
+    let keys = cache_len(2, 6, n);
+    let values = cache_len(2, 21, n);
     let token = LinearToken {
         query: first(o.y, keys),
         key: first(o.x, keys),
@@ -1200,15 +1201,16 @@ pub(crate) fn linear_attention(o: &mut Operands<T>) -> Result<(), Error> {
 /// Four query heads on two states, with numbers a head as gates.
 pub(crate) fn delta_rule(o: &mut Operands<T>) -> Result<(), Error> {
     const LEN: usize = Recurrence::<DeltaRule, T, [T; 0]>::state_len(2, 6, 21);
-    let keys = cache_len(2, 6, o.n);
-    let outputs = cache_len(4, 21, o.n);
+    let n = o.n.min(48);
+    let keys = cache_len(2, 6, n);
+    let outputs = cache_len(4, 21, n);
     let half = o.t / (o.t + o.t);
     let token = DeltaToken {
-        query: first(o.x, cache_len(4, 6, o.n)),
+        query: first(o.x, cache_len(4, 6, n)),
         key: first(o.y, keys),
-        value: first(o.x, cache_len(2, 21, o.n)),
+        value: first(o.x, cache_len(2, 21, n)),
         gate: Gate::Constant(&[half, half]),
-        beta: first(o.y, cache_len(2, 1, o.n)),
+        beta: first(o.y, cache_len(2, 1, n)),
     };
     let mut layer = Recurrence::new(DeltaRule, 2, 6, 21, [0.0; LEN])?
         .with_query_heads(4)?
@@ -1225,8 +1227,9 @@ pub(crate) fn delta_rule(o: &mut Operands<T>) -> Result<(), Error> {
 pub(crate) fn rwkv(o: &mut Operands<T>) -> Result<(), Error> {
     const SIX: usize = Recurrence::<Rwkv6<'_, T>, T, [T; 0]>::state_len(2, 6, 21);
     const SEVEN: usize = Recurrence::<Rwkv7, T, [T; 0]>::state_len(2, 6, 21);
-    let keys = cache_len(2, 6, o.n);
-    let values = cache_len(2, 21, o.n);
+    let n = o.n.min(48);
+    let keys = cache_len(2, 6, n);
+    let values = cache_len(2, 21, n);
     let token = Rwkv6Token {
         receptance: first(o.x, keys),
         key: first(o.y, keys),
@@ -1254,10 +1257,11 @@ pub(crate) fn rwkv(o: &mut Operands<T>) -> Result<(), Error> {
 /// Two heads that share B and C, with steps through softplus.
 pub(crate) fn ssd(o: &mut Operands<T>) -> Result<(), Error> {
     const LEN: usize = Recurrence::<Ssd<'_, T>, T, [T; 0]>::state_len(2, 6, 21);
-    let keys = cache_len(1, 6, o.n);
-    let values = cache_len(2, 21, o.n);
+    let n = o.n.min(48);
+    let keys = cache_len(1, 6, n);
+    let values = cache_len(2, 21, n);
     let token = SsdToken {
-        step: first(o.y, cache_len(2, 1, o.n)),
+        step: first(o.y, cache_len(2, 1, n)),
         input: first(o.x, values),
         b: first(o.y, keys),
         c: first(o.x, keys),

@@ -110,10 +110,12 @@ pub(crate) fn solve(h: &[f64], ridge: &[f64], q: &[f64]) -> Vec<f64> {
             .max_by(|&r, &s| a[r][i].abs().total_cmp(&a[s][i].abs()))
             .expect("a row");
         a.swap(i, pivot);
-        for r in i + 1..n {
-            let factor = a[r][i] / a[i][i];
-            for c in i..=n {
-                a[r][c] -= factor * a[i][c];
+        let (above, below) = a.split_at_mut(i + 1);
+        let pivot = &above[i];
+        for row in below {
+            let factor = row[i] / pivot[i];
+            for (x, p) in row.iter_mut().zip(pivot).skip(i) {
+                *x -= factor * p;
             }
         }
     }

@@ -227,7 +227,7 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             };
             let step = run.rule.step(isa, at, token, rows, scratch);
             if R::FORM & BEFORE != 0 {
-                self.ask(isa, run, at, i, i, R::queries(token), rows);
+                self.ask(isa, run, at, (i, i), (R::queries(token), rows));
             }
             let (before, _) = self
                 .keys
@@ -247,7 +247,7 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             }
             copy(step.key, row(self.keys, i, key_dim));
             if R::FORM & BEFORE == 0 {
-                self.ask(isa, run, at, i, i + 1, R::queries(token), rows);
+                self.ask(isa, run, at, (i, i + 1), (R::queries(token), rows));
             }
             copy(step.value, row(self.written, i, self.shape.value_dim));
             set(self.write, i, step.write);
@@ -262,10 +262,8 @@ impl<'a, T: Scalar> Chunk<'a, T> {
         isa: S,
         run: &Run<R, T>,
         at: At,
-        i: usize,
-        count: usize,
-        queries: &[T],
-        rows: &[T],
+        (i, count): (usize, usize),
+        (queries, rows): (&[T], &[T]),
     ) {
         let (n, key_dim) = (self.longest, self.shape.key_dim);
         for g in 0..self.shape.group() {

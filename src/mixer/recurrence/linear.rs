@@ -99,7 +99,7 @@ impl<T: Scalar> Head<T> for LinearAttention {
 
     fn check(&self, _: Shape) -> Result<(), Error> {
         match self.normalizer {
-            Normalizer::Keys { epsilon } if !(epsilon >= 0.0 && epsilon < f64::INFINITY) => {
+            Normalizer::Keys { epsilon } if !(0.0..f64::INFINITY).contains(&epsilon) => {
                 Err(Error::Domain(Parameter::Epsilon))
             }
             _ => Ok(()),
