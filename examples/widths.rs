@@ -141,12 +141,14 @@ fn sweep(rule: Rule<f32>) -> Result<Losses, Error> {
 /// The drawing of one optimizer, and the margin around it.
 const SIDE: f64 = 330.0;
 const MARGIN: f64 = 46.0;
+/// The powers of ten that it shows.
+const DECADES: i32 = 6;
 const COLORS: [&str; WIDTHS.len()] = ["#7a7a7a", "#2f9e6e", "#1f4e9c", "#c2410c"];
 
 fn draw(svg: &mut String, title: &str, left: f64, losses: &Losses) -> core::fmt::Result {
     let (from, to) = (f64::from(RATIOS[0]), f64::from(RATIOS[RATIOS.len() - 1]));
     let x = |ratio: i32| left + SIDE * (f64::from(ratio) - from) / (to - from);
-    let y = |loss: f64| MARGIN + SIDE * loss.log10() / LEAST.log10();
+    let y = |loss: f64| MARGIN - SIDE * loss.log10().max(-f64::from(DECADES)) / f64::from(DECADES);
     writeln!(
         svg,
         "<rect x='{left}' y='{MARGIN}' width='{SIDE}' height='{SIDE}' fill='none' stroke='#999'/>\n\
@@ -162,10 +164,11 @@ fn draw(svg: &mut String, title: &str, left: f64, losses: &Losses) -> core::fmt:
             MARGIN + SIDE + 18.0
         )?;
     }
-    for power in (0..=12).step_by(3) {
+    for power in (0..=DECADES).step_by(2) {
+        let label = 10_f64.powi(-power);
         writeln!(
             svg,
-            "<text x='{:.1}' y='{:.1}' text-anchor='end'>1e-{power}</text>",
+            "<text x='{:.1}' y='{:.1}' text-anchor='end'>{label}</text>",
             left - 5.0,
             y(10_f64.powi(-power)) + 4.0
         )?;
