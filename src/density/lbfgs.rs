@@ -243,10 +243,8 @@ impl<'a, T: Scalar> Parts<'a, T> {
 
     /// Stores the step from `x` to the trial as the latest pair; returns how many there are.
     fn store(&mut self, n: usize, x: &[T], stored: usize) -> usize {
-        let shift = (2 * n).min(self.pairs.len());
-        self.pairs.rotate_right(shift);
-        let one = 1.min(self.scalars.len());
-        self.scalars.rotate_right(one);
+        make_room(self.pairs, 2 * n);
+        make_room(self.scalars, 1);
         let Some((s, rest)) = self.pairs.split_at_mut_checked(n) else {
             return 0;
         };
@@ -267,6 +265,19 @@ impl<'a, T: Scalar> Parts<'a, T> {
             (stored + 1).min(self.scalars.len())
         } else {
             0
+        }
+    }
+}
+
+/// Moves every element `by` places towards the end, where the last ones drop out.
+fn make_room<U: Copy>(x: &mut [U], by: usize) {
+    let mut at = x.len();
+    while at > by {
+        at -= 1;
+        if let Some(&from) = x.get(at - by)
+            && let Some(to) = x.get_mut(at)
+        {
+            *to = from;
         }
     }
 }

@@ -242,8 +242,10 @@ fn smallest<S: Isa>(
         }
         if step > 0.0 {
             // The last that helped comes first.
-            if let Some(front @ [_, ..]) = remembered.get_mut(..=place) {
-                front.rotate_right(1);
+            if let Some(front) = remembered.get_mut(..=place)
+                && let Some(&first) = front.last()
+            {
+                put_first(first, front);
             }
             u += if step > LEAST { step } else { LEAST };
             continue;
@@ -268,8 +270,7 @@ fn smallest<S: Isa>(
             if spectrum.expand(isa, m).value < 0.0 {
                 holds = false;
                 if !remembered.contains(&m) {
-                    remembered.rotate_right(1);
-                    remembered[0] = m;
+                    put_first(m, &mut remembered);
                 }
             }
         }
@@ -342,5 +343,13 @@ impl Expansion {
             (self.slope + root) / self.bend
         };
         if step.is_nan() { GREATEST } else { step }
+    }
+}
+
+/// Puts `m` first; the last one drops out.
+fn put_first<T: Copy>(m: T, x: &mut [T]) {
+    let mut carried = m;
+    for x in x {
+        core::mem::swap(x, &mut carried);
     }
 }
