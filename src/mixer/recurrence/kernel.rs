@@ -6,7 +6,7 @@ use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, LANES, Lanes, One};
 
 /// Vectors of a strip of columns: as many chains of additions as hide the latency of one.
-const STRIP: usize = 4;
+const STRIP: usize = 8;
 
 /// What one step multiplies the rows of a head's state by.
 #[derive(Clone, Copy, Debug)]
