@@ -271,6 +271,8 @@ impl<T: Scalar, S: AsRef<[T]>> Density1d<T> for FourierDensity<T, S> {
     }
 
     fn quantile(&self, u: T) -> T {
+        // A zero has the sign of a distance.
+        let u = u + T::ZERO;
         let rest = T::ONE - u;
         let lost = (T::ONE - rest) - u;
         quantile(One, self.domain, self.series(), (u, T::ZERO), (rest, lost))
