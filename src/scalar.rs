@@ -17,6 +17,12 @@ pub trait Scalar:
 impl Scalar for f32 {}
 impl Scalar for f64 {}
 
+/// Returns `x`, or the one NaN that stands for all.
+#[inline(always)]
+pub(crate) fn canonical<T: Scalar>(x: T) -> T {
+    if x == x { x } else { T::NAN }
+}
+
 pub(crate) mod sealed {
     use super::{Debug, Isa};
     use crate::math::Coefficients;

@@ -1,10 +1,11 @@
 //! Weight-decomposed low-rank adaptation.
 
-use super::merge::{Trained, add_product_row, canonical};
+use super::merge::{Trained, add_product_row};
 use super::{Adapter, Lora};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::nn::Matrix;
+use crate::scalar::canonical;
 use crate::simd::{Isa, order};
 use crate::storage::Stored;
 use crate::{Error, Scalar};

@@ -1,8 +1,9 @@
 //! Scales of outputs.
 
 use super::Adapter;
-use super::merge::{Trained, canonical};
+use super::merge::Trained;
 use crate::error::{Parameter, check_len};
+use crate::scalar::canonical;
 use crate::{Error, Scalar};
 
 /// Multiplies each output by a factor of its own: y_i l_i (IA3, Liu et al., 2022, arXiv:2205.05638).

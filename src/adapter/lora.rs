@@ -1,10 +1,11 @@
 //! Low-rank adaptation.
 
 use super::Adapter;
-use super::merge::{Trained, canonical, merge};
+use super::merge::{Trained, merge};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::nn::{Matrix, add_transposed};
+use crate::scalar::canonical;
 use crate::simd::Isa;
 use crate::storage::Stored;
 use crate::{Cpu, Error, Parameter, Scalar};

@@ -5,6 +5,7 @@ use super::lora::times;
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::nn::add_transposed;
+use crate::scalar::canonical;
 use crate::simd::Isa;
 use crate::storage::{Bf16, F16, Stored};
 use crate::{Error, Scalar};
@@ -85,10 +86,4 @@ pub(super) fn add_product_row<S: Isa, P: Stored<T>, T: Scalar>(
         times(lora.scale, h);
         add_transposed(isa, &lora.a, h, row);
     }
-}
-
-/// Returns `x`, or the one NaN that stands for all.
-#[inline(always)]
-pub(super) fn canonical<T: Scalar>(x: T) -> T {
-    if x == x { x } else { T::NAN }
 }

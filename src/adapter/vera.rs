@@ -1,9 +1,10 @@
 //! Vectors between fixed matrices.
 
-use super::merge::{Trained, canonical};
+use super::merge::Trained;
 use super::{Adapter, Lora};
 use crate::error::check_len;
 use crate::nn::Matrix;
+use crate::scalar::canonical;
 use crate::storage::Stored;
 use crate::{Cpu, Error, Scalar};
 

@@ -1,5 +1,6 @@
 //! The dial between a cache and recomputation: the lower layers are kept, the upper ones computed again.
 
+use super::state::split;
 use super::{Cache, Frame, Layers, Recompute, recompute_cost};
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -131,7 +132,7 @@ impl<T: Scalar, E> Recompute<T, E> {
     }
 }
 
-impl<T: Scalar + Stored<T>> Recompute<T> {
+impl<T: Scalar> Recompute<T> {
     /// Reads the token at position [`Checkpoint::len`] into the layers that are kept.
     ///
     /// # Errors
@@ -296,9 +297,4 @@ impl<M: Layers<T>, T: Scalar, W, S> Layers<T> for Above<'_, '_, M, T, W, S> {
         let layer = self.kept + layer;
         self.model.finish(layer, position, attended, hidden);
     }
-}
-
-/// Splits off the first `n` elements.
-fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
-    x.split_at_mut_checked(n).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use super::kernel::{self, Group};
 use super::score::{Extent, Place, ScoreGradient};
-use super::state::{HEADER, padded, part_len};
+use super::state::{HEADER, padded, part_len, split};
 use super::{Attention, BLOCK, KeyValues, Visible};
 use crate::cpu::dispatch;
 use crate::error::check_len;
@@ -10,7 +10,6 @@ use crate::math::exp::exp_lanes;
 use crate::scalar::Scalar;
 use crate::simd::dot::one;
 use crate::simd::{Isa, LANES, Lanes};
-use crate::storage::Stored;
 use crate::{Cpu, Error};
 
 /// What the gradients of one token's attention come from.
@@ -46,7 +45,7 @@ impl<T: Scalar, E, M> Attention<T, E, M> {
     }
 }
 
-impl<T: Scalar + Stored<T>, M: ScoreGradient<T>> Attention<T, Cpu, M> {
+impl<T: Scalar, M: ScoreGradient<T>> Attention<T, Cpu, M> {
     /// Takes the gradient by one token's outputs back to its queries and to the keys and values.
     ///
     /// With w_j = exp(s_j - lse), the weights of the forward pass, and the gradient g by the output o:
@@ -177,7 +176,7 @@ struct Own<'a, T, M> {
     kv_head: usize,
 }
 
-impl<T: Scalar + Stored<T>, M: ScoreGradient<T>> Own<'_, T, M> {
+impl<T: Scalar, M: ScoreGradient<T>> Own<'_, T, M> {
     /// Adds what the keys `start..end` of one block give and get.
     fn block<C: KeyValues<T>>(
         &self,
@@ -352,9 +351,4 @@ fn piece<T>(x: &[T], at: usize, len: usize) -> &[T] {
         .unwrap_or_default()
         .get(..len)
         .unwrap_or_default()
-}
-
-/// Splits off the first `n` elements.
-fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
-    x.split_at_mut_checked(n).unwrap_or_default()
 }

@@ -1,14 +1,14 @@
 //! Attention in constant memory: every key is computed again from the tokens.
 
 use super::online::push;
-use super::state::{Head, Stack, Tree, clear, heads, part_len, parts};
+use super::state::{Head, Stack, Tree, clear, heads, part_len, parts, split};
 use super::{Attention, BLOCK};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::simd::dot::row_dots;
-use crate::storage::Stored;
+use crate::simd::stream::copy;
 use crate::{Cpu, Error};
 
 /// A stack of causal attention layers, token by token, without any memory of earlier tokens.
@@ -128,7 +128,7 @@ impl<T: Scalar, E> Recompute<T, E> {
     }
 }
 
-impl<T: Scalar + Stored<T>> Recompute<T> {
+impl<T: Scalar> Recompute<T> {
     /// Writes the hidden vector above the last layer of the token at `position`.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ struct Scan<'a, T> {
     width: usize,
 }
 
-impl<T: Scalar + Stored<T>> Scan<'_, T> {
+impl<T: Scalar> Scan<'_, T> {
     fn evaluate<M: Layers<T>>(
         &mut self,
         model: &mut M,
@@ -237,20 +237,8 @@ impl<T: Scalar + Stored<T>> Scan<'_, T> {
     }
 }
 
-/// Copies a hidden vector.
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
-    }
-}
-
-/// Splits off the first `n` elements.
-fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
-    x.split_at_mut_checked(n).unwrap_or_default()
-}
-
 /// Pushes the keys and values of position `frame.next`.
-fn step<T: Scalar + Stored<T>>(
+fn step<T: Scalar>(
     a: Attention<T>,
     frame: &mut Frame,
     query: &[T],
@@ -281,7 +269,7 @@ fn step<T: Scalar + Stored<T>>(
 
 /// Writes the score of each query head with the key of its group.
 #[inline(never)]
-fn score<T: Scalar + Stored<T>>(a: Attention<T>, query: &[T], keys: &[T], scores: &mut [T]) {
+fn score<T: Scalar>(a: Attention<T>, query: &[T], keys: &[T], scores: &mut [T]) {
     let group = a.query_heads / a.kv_heads.max(1);
     let queries = query.chunks_exact((group * a.key_dim).max(1));
     let mut keys = keys.chunks_exact(a.key_dim.max(1));
@@ -296,7 +284,7 @@ fn score<T: Scalar + Stored<T>>(a: Attention<T>, query: &[T], keys: &[T], scores
 
 /// Writes the scaled dot products of a key with the queries of a group.
 #[inline(always)]
-fn dots<S: Isa, T: Scalar + Stored<T>>(isa: S, key: &[T], queries: &[T], scale: T, out: &mut [T]) {
+fn dots<S: Isa, T: Scalar>(isa: S, key: &[T], queries: &[T], scale: T, out: &mut [T]) {
     let mut out = out.iter_mut();
     row_dots::<T::Lanes<S>, T>(
         isa,

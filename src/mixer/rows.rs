@@ -3,7 +3,7 @@
 use super::kernel::{self, Buffers, Group};
 use super::online::push;
 use super::score::{Place, ScoreMap};
-use super::state::{HEADER, Head, Stack, Tree, heads, padded};
+use super::state::{HEADER, Head, Stack, Tree, heads, padded, split};
 use super::{Attention, BLOCK, KeyValues, Visible};
 use crate::Cpu;
 use crate::scalar::Scalar;
@@ -353,9 +353,4 @@ fn weighty<T: Scalar>(weights: &[T], lane: usize, count: usize) -> u64 {
         let p = weights.get(kernel::place(lane, key)).copied();
         bits | u64::from(p != Some(T::ZERO)) << (key % BLOCK)
     })
-}
-
-/// Splits off the first `n` elements.
-fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
-    x.split_at_mut_checked(n).unwrap_or_default()
 }

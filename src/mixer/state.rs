@@ -358,3 +358,8 @@ impl<'a, T: Scalar> Tree<'a, T> {
         join(cpu, low, high.get(..len).unwrap_or_default(), self.dim);
     }
 }
+
+/// Splits off the first `n` elements; both parts are empty if there are fewer.
+pub(super) fn split<T>(x: &mut [T], n: usize) -> (&mut [T], &mut [T]) {
+    x.split_at_mut_checked(n).unwrap_or_default()
+}

@@ -2,6 +2,7 @@
 
 use crate::cpu::dispatch;
 use crate::error::check_len;
+use crate::scalar::canonical;
 use crate::scalar::sealed::Compute;
 use crate::simd::dot::row_dots;
 use crate::simd::{Isa, Lanes, One};
@@ -297,11 +298,4 @@ fn add_vectors<V: Lanes, W: Stored<V::Element>, const ROWS: usize>(
         V::select(sum.eq(sum), sum, nan).store(y);
         at += V::LANES;
     }
-}
-
-/// Returns `x`, or the one NaN that stands for all.
-#[inline(always)]
-#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-fn canonical<T: Scalar>(x: T) -> T {
-    if x == x { x } else { T::NAN }
 }

@@ -3,6 +3,7 @@
 use crate::cpu::dispatch;
 use crate::error::{Parameter, check_len};
 use crate::math::{exp_in_place, exp_m1_in_place, ln_1p_in_place};
+use crate::scalar::canonical;
 use crate::simd::Isa;
 use crate::{Cpu, Error, Scalar};
 
@@ -204,10 +205,4 @@ fn back<S: Isa, T: Scalar>(_: S, [a, b, c]: [T; 3], x: &mut [T], e: &[T], z: Opt
     for (x, &z) in x.iter_mut().zip(z.unwrap_or_default()) {
         *x = canonical(*x + c * z);
     }
-}
-
-/// Returns `x`, or the one NaN that stands for all.
-#[inline(always)]
-fn canonical<T: Scalar>(x: T) -> T {
-    if x == x { x } else { T::NAN }
 }

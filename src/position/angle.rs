@@ -13,10 +13,9 @@ use crate::math::sin_cos_pi::sin_cos_fraction;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{LANES, Lanes};
-use crate::storage::Stored;
 
 /// A number type that rotations are computed in: `f32` or `f64`.
-pub trait Angle: Scalar + Stored<Self> + sealed::Cut {
+pub trait Angle: Scalar + sealed::Cut {
     /// What a frequency is kept in: a fraction of a turn per position, `u64` for `f32` and `u128` for
     /// `f64`.
     type Turns: Copy + Debug + Default + PartialEq + Send + Sync + 'static;

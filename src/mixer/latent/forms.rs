@@ -5,6 +5,7 @@ use crate::Error;
 use crate::error::check_len;
 use crate::mixer::{KeyValues, Visible};
 use crate::scalar::Scalar;
+use crate::simd::stream::copy;
 use crate::storage::Stored;
 
 impl<W: Stored<T>, T: Scalar> Latent<'_, W, T> {
@@ -162,11 +163,4 @@ fn part<T>(x: &[T], i: usize, dim: usize) -> &[T] {
 fn part_mut<T>(x: &mut [T], i: usize, dim: usize) -> &mut [T] {
     let x = x.get_mut(i * dim..).unwrap_or_default();
     x.get_mut(..dim).unwrap_or_default()
-}
-
-/// Copies a vector.
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
-    }
 }

@@ -283,6 +283,6 @@ fn lanes<V: Lanes>(
 #[inline(never)]
 fn canonical<T: Scalar>(x: &mut [T]) {
     for x in x {
-        *x = if *x == *x { *x } else { T::NAN };
+        *x = crate::scalar::canonical(*x);
     }
 }

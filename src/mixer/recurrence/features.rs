@@ -3,7 +3,7 @@
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::math::exp::exp_lanes;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, canonical};
 use crate::simd::stream::copy;
 use crate::simd::{Isa, Lanes, order};
 use crate::{Cpu, Error, Parameter};
@@ -116,7 +116,6 @@ fn elu_plus_one<S: Isa, T: Scalar>(isa: S, x: &[T], out: &mut [T]) {
 
 /// Writes the terms of the series up to the second order.
 fn taylor<T: Scalar>(x: &[T], out: &mut [T]) {
-    let canonical = |x: T| if x == x { x } else { T::NAN };
     if let Some((one, rest)) = out.split_first_mut() {
         *one = T::ONE;
         let (first, second) = rest.split_at_mut_checked(x.len()).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! One head's step: the state is read and written block by block, as it lies in memory.
 
 use super::{BEFORE, BONUS, FIRST, Form, SECOND};
-use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
+use crate::scalar::{Scalar, canonical};
 use crate::simd::{Isa, LANES, Lanes, One};
 
 /// Vectors of a strip of columns: as many chains of additions as hide the latency of one.
@@ -126,8 +126,7 @@ pub(super) fn read<S: Isa, T: Scalar>(
 #[inline(always)]
 pub(super) fn finish<T: Scalar>(scale: T, out: &mut [T]) {
     for out in out {
-        let y = scale * *out;
-        *out = if y == y { y } else { T::NAN };
+        *out = canonical(scale * *out);
     }
 }
 
