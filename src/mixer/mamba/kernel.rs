@@ -10,7 +10,7 @@ use crate::math::sigmoid::softplus_lanes;
 use crate::nn::Silu;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
-use crate::simd::dot::{DOTS, join};
+use crate::simd::dot::{DOTS, join, one};
 use crate::simd::{LANES, Lanes, One};
 
 /// Takes tokens; every length is checked.
@@ -57,9 +57,22 @@ fn scan_lanes<V: Lanes>(
                 |d, u| d * u,
             );
             let mut y = [V::Element::ZERO; LANES];
-            let numbers = d.chunks_exact(DOTS).zip(du.chunks_exact(DOTS));
             let (mut rows, mut a_rows) = (&mut *state, a);
-            for ((d, du), y) in numbers.zip(y.chunks_exact_mut(DOTS)) {
+            if V::LANES == 1 {
+                // One sum at a time: a microcontroller's stack is small.
+                for ((&d, &du), y) in d.iter().zip(&du).zip(&mut y) {
+                    let (Some(h), Some(a)) = (cut_mut(&mut rows, states), cut(&mut a_rows, states))
+                    else {
+                        break;
+                    };
+                    decay_and_add::<V>(isa, [d, du], h, [a, b, c], &mut [V::Element::ZERO; LANES]);
+                    *y = one(c, h);
+                }
+            }
+            let several = if V::LANES == 1 { 0 } else { LANES };
+            let numbers = d.chunks_exact(DOTS).zip(du.chunks_exact(DOTS));
+            let groups = y.get_mut(..several).unwrap_or_default();
+            for ((d, du), y) in numbers.zip(groups.chunks_exact_mut(DOTS)) {
                 let mut sums = [[V::Element::ZERO; LANES]; DOTS];
                 for ((&d, &du), sums) in d.iter().zip(du).zip(&mut sums) {
                     let (Some(h), Some(a)) = (cut_mut(&mut rows, states), cut(&mut a_rows, states))
