@@ -2,8 +2,10 @@
 
 use core::ops::Range;
 
+use super::Recurrence;
 use super::kernel::{self, Factors};
-use super::{At, BEFORE, BONUS, FIRST, Recurrence, Rule, Run, Shape, State};
+use super::rule::{At, BEFORE, BONUS, FIRST, Rule, Shape};
+use super::run::{Run, State};
 use crate::Error;
 use crate::cpu::dispatch;
 use crate::scalar::Scalar;
@@ -225,9 +227,9 @@ impl<'a, T: Scalar> Chunk<'a, T> {
                 token: at,
                 head,
             };
-            let step = run.rule.step(isa, at, token, rows, scratch);
+            let step = run.step(isa, at, token, rows, scratch);
             if R::FORM & BEFORE != 0 {
-                self.ask(isa, run, at, (i, i), (R::queries(token), rows));
+                self.ask(isa, run, at, (i, i), (token, rows));
             }
             let (before, _) = self
                 .keys
@@ -247,7 +249,7 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             }
             copy(step.key, row(self.keys, i, key_dim));
             if R::FORM & BEFORE == 0 {
-                self.ask(isa, run, at, (i, i + 1), (R::queries(token), rows));
+                self.ask(isa, run, at, (i, i + 1), (token, rows));
             }
             copy(step.value, row(self.written, i, self.shape.value_dim));
             set(self.write, i, step.write);
@@ -263,16 +265,12 @@ impl<'a, T: Scalar> Chunk<'a, T> {
         run: &Run<R, T>,
         at: At,
         (i, count): (usize, usize),
-        (queries, rows): (&[T], &[T]),
+        (token, rows): (&R::Token<'_>, &[T]),
     ) {
         let (n, key_dim) = (self.longest, self.shape.key_dim);
         for g in 0..self.shape.group() {
-            let query = run.query(at, g, queries);
-            set(
-                self.scale,
-                g * n + i,
-                run.rule.factor(run.scale, rows, query),
-            );
+            let query = run.query(at, g, token);
+            set(self.scale, g * n + i, run.factor(rows, query));
             scaled(query, self.carry, row(self.queries, g * n + i, key_dim));
             let keys = self.keys.get(..count * key_dim).unwrap_or_default();
             dots(isa, query, keys, row(self.scores, g * n + i, n));
@@ -353,7 +351,9 @@ impl<'a, T: Scalar> Chunk<'a, T> {
                         head,
                     };
                     let bonus = self.bonus.get(i).copied().unwrap_or(T::NAN);
-                    for (out, &value) in out.iter_mut().zip(R::value(token, at)) {
+                    let [_, keys, values] = R::parts(token);
+                    let (_, value) = at.key_value(keys, values);
+                    for (out, &value) in out.iter_mut().zip(value) {
                         *out = *out + bonus * value;
                     }
                 }

@@ -1,7 +1,9 @@
 //! The delta rule: what the state already gives for a key is not written again.
 
-use super::sealed::Head;
-use super::{At, Chunked, FIRST, Form, Gate, Rule, Shape, Step};
+use super::kernel::Step;
+use super::rule::sealed::Head;
+use super::rule::{At, FIRST, Form, Rule, Shape};
+use super::{Chunked, Gate};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -50,31 +52,19 @@ impl<T: Scalar> Head<T> for DeltaRule {
         T::ONE / T::from_count(key_dim).root()
     }
 
-    fn check(&self, _: Shape) -> Result<(), Error> {
-        Ok(())
+    #[inline(always)]
+    fn parts<'a>(token: &'a DeltaToken<'_, T>) -> [&'a [T]; 3] {
+        [token.query, token.key, token.value]
     }
 
-    fn check_tokens(
+    fn check_others(
         &self,
         shape: Shape,
         tokens: usize,
         token: &DeltaToken<'_, T>,
     ) -> Result<(), Error> {
-        let [_, key, value, _] = shape.lens();
-        check_len(key.saturating_mul(tokens), token.key.len())?;
-        check_len(value.saturating_mul(tokens), token.value.len())?;
         check_len(shape.heads.saturating_mul(tokens), token.beta.len())?;
         token.gate.check(shape, tokens)
-    }
-
-    #[inline(always)]
-    fn queries<'a>(token: &'a DeltaToken<'_, T>) -> &'a [T] {
-        token.query
-    }
-
-    #[inline(always)]
-    fn value<'a>(token: &'a DeltaToken<'_, T>, at: At) -> &'a [T] {
-        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -83,25 +73,21 @@ impl<T: Scalar> Head<T> for DeltaRule {
         isa: S,
         at: At,
         token: &'a DeltaToken<'t, T>,
-        _: &mut [T],
+        step: Step<'a, T>,
         scratch: &'a mut [T],
     ) -> Step<'a, T> {
-        let (key, value) = at.key_value(token.key, token.value);
-        let (decay, first) = scratch
+        let (row, first) = scratch
             .split_at_mut_checked(at.shape.key_dim)
             .unwrap_or_default();
-        let decay = token.gate.factors(isa, at, decay);
-        for ((first, &decay), &key) in first.iter_mut().zip(decay).zip(key) {
+        let decay = token.gate.factors(isa, at, row);
+        for ((first, &decay), &key) in first.iter_mut().zip(decay).zip(step.key) {
             *first = decay * key;
         }
         Step {
             decay,
-            key,
             first,
-            second: key,
-            value,
             write: at.number(token.beta),
-            bonus: T::ZERO,
+            ..step
         }
     }
 }

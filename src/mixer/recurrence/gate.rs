@@ -1,6 +1,6 @@
 //! How much of the state a step keeps.
 
-use super::{At, Shape};
+use super::rule::{At, Shape};
 use crate::Error;
 use crate::error::check_len;
 use crate::math::exp::factor_lanes;
@@ -27,26 +27,24 @@ pub enum Gate<'a, T> {
 impl<T: Scalar> Gate<'_, T> {
     /// Checks the length for this many tokens.
     pub(super) fn check(&self, shape: Shape, tokens: usize) -> Result<(), Error> {
-        let (found, tokens) = match self {
-            Self::Open => return Ok(()),
-            Self::Factor(x) | Self::Log(x) => (x.len(), tokens),
-            Self::Constant(x) => (x.len(), 1),
-        };
-        let heads = shape.heads.saturating_mul(tokens);
-        if found == heads {
-            return Ok(());
-        }
-        check_len(heads.saturating_mul(shape.key_dim), found)
+        self.check_per_head(shape, tokens).or_else(|_| {
+            let channels = shape.heads.saturating_mul(shape.key_dim);
+            self.check_len(channels, tokens)
+        })
     }
 
     /// Checks that there is a number a head for this many tokens.
     pub(super) fn check_per_head(&self, shape: Shape, tokens: usize) -> Result<(), Error> {
-        let (found, tokens) = match self {
-            Self::Open => return Ok(()),
-            Self::Factor(x) | Self::Log(x) => (x.len(), tokens),
-            Self::Constant(x) => (x.len(), 1),
-        };
-        check_len(shape.heads.saturating_mul(tokens), found)
+        self.check_len(shape.heads, tokens)
+    }
+
+    /// Checks that there are this many numbers for each token.
+    fn check_len(&self, each: usize, tokens: usize) -> Result<(), Error> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Factor(x) | Self::Log(x) => check_len(each.saturating_mul(tokens), x.len()),
+            Self::Constant(x) => check_len(each, x.len()),
+        }
     }
 
     /// Returns the factors of a head's rows; `row` is where they are computed if need be.

@@ -1,6 +1,6 @@
 //! One head's step: the state is read and written block by block, as it lies in memory.
 
-use super::{BEFORE, BONUS, FIRST, Form, SECOND};
+use super::rule::{BEFORE, BONUS, FIRST, Form, SECOND};
 use crate::scalar::sealed::Compute;
 use crate::scalar::{Scalar, canonical};
 use crate::simd::{Isa, LANES, Lanes, One};
@@ -25,6 +25,23 @@ pub struct Step<'a, T> {
     pub(super) write: T,
     /// How much of the value is added to the output, where the rule does.
     pub(super) bonus: T,
+}
+
+impl<'a, T: Scalar> Step<'a, T> {
+    /// Returns the step that writes a value with a key, for a rule to complete: nothing decays, since no
+    /// decay is there yet, and nothing else is read or added.
+    #[inline(always)]
+    pub(super) const fn plain(key: &'a [T], value: &'a [T]) -> Self {
+        Self {
+            decay: &[],
+            key,
+            first: key,
+            second: key,
+            value,
+            write: T::ONE,
+            bonus: T::ZERO,
+        }
+    }
 }
 
 /// Writes the step to the state, and its output for one query; `found` has room for a value.

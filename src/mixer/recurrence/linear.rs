@@ -1,8 +1,9 @@
 //! Linear attention, and its descendants that forget: retention, lightning and gated linear attention.
 
-use super::sealed::Head;
-use super::{At, Chunked, Diagonal, Form, Gate, Rule, Shape, Step};
-use crate::error::check_len;
+use super::kernel::Step;
+use super::rule::sealed::Head;
+use super::rule::{At, Diagonal, Form, Rule, Shape};
+use super::{Chunked, Gate};
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::simd::dot;
@@ -106,26 +107,18 @@ impl<T: Scalar> Head<T> for LinearAttention {
         }
     }
 
-    fn check_tokens(
+    #[inline(always)]
+    fn parts<'a>(token: &'a LinearToken<'_, T>) -> [&'a [T]; 3] {
+        [token.query, token.key, token.value]
+    }
+
+    fn check_others(
         &self,
         shape: Shape,
         tokens: usize,
         token: &LinearToken<'_, T>,
     ) -> Result<(), Error> {
-        let [_, key, value, _] = shape.lens();
-        check_len(key.saturating_mul(tokens), token.key.len())?;
-        check_len(value.saturating_mul(tokens), token.value.len())?;
         token.gate.check(shape, tokens)
-    }
-
-    #[inline(always)]
-    fn queries<'a>(token: &'a LinearToken<'_, T>) -> &'a [T] {
-        token.query
-    }
-
-    #[inline(always)]
-    fn value<'a>(token: &'a LinearToken<'_, T>, at: At) -> &'a [T] {
-        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -134,55 +127,37 @@ impl<T: Scalar> Head<T> for LinearAttention {
         isa: S,
         at: At,
         token: &'a LinearToken<'t, T>,
-        rows: &mut [T],
+        step: Step<'a, T>,
         scratch: &'a mut [T],
     ) -> Step<'a, T> {
-        let (key, value) = at.key_value(token.key, token.value);
-        let decay = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
-        let decay = token.gate.factors(isa, at, decay);
-        let (carry, sum) = rows
-            .split_at_mut_checked(at.shape.key_dim)
-            .unwrap_or_default();
-        carry_on(carry, decay);
+        let row = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
+        let decay = token.gate.factors(isa, at, row);
+        Step { decay, ..step }
+    }
+
+    #[inline(always)]
+    fn keep(&self, step: &Step<'_, T>, sum: &mut [T]) {
         match self.normalizer {
             Normalizer::None => {}
             Normalizer::Keys { .. } => {
-                for ((sum, &decay), &key) in sum.iter_mut().zip(decay).zip(key) {
+                for ((sum, &decay), &key) in sum.iter_mut().zip(step.decay).zip(step.key) {
                     *sum = decay * *sum + key;
                 }
             }
             Normalizer::Decay => {
-                for (sum, &decay) in sum.iter_mut().zip(decay).take(1) {
+                for (sum, &decay) in sum.iter_mut().zip(step.decay).take(1) {
                     *sum = decay * *sum + T::ONE;
                 }
             }
         }
-        Step {
-            decay,
-            key,
-            first: key,
-            second: key,
-            value,
-            write: T::ONE,
-            bonus: T::ZERO,
-        }
     }
 
     #[inline(always)]
-    fn factor(&self, scale: T, rows: &[T], query: &[T]) -> T {
-        let sum = rows.get(query.len()..).unwrap_or_default();
+    fn factor(&self, scale: T, sum: &[T], query: &[T]) -> T {
         match self.normalizer {
             Normalizer::None => scale,
             Normalizer::Keys { epsilon } => T::ONE / (dot::one(query, sum) + T::nearest(epsilon)),
             Normalizer::Decay => scale / sum.first().map_or(T::ONE, |&sum| sum.root()),
         }
-    }
-}
-
-/// Multiplies the product of all factors by those of one more step.
-#[inline(always)]
-pub(super) fn carry_on<T: Scalar>(carry: &mut [T], decay: &[T]) {
-    for (carry, &decay) in carry.iter_mut().zip(decay) {
-        *carry = *carry * decay;
     }
 }

@@ -1,7 +1,8 @@
 //! The mesa layer: the least squares of all tokens so far, solved anew at each of them.
 
+use super::Gate;
 use super::kernel::{self, Step};
-use super::{At, Gate, Shape};
+use super::rule::{At, Shape};
 use crate::cpu::dispatch;
 use crate::error::check_len;
 use crate::mixer::CausalMixer;

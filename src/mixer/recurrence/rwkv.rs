@@ -1,8 +1,9 @@
 //! The matrix states of RWKV, versions five to seven.
 
-use super::linear::carry_on;
-use super::sealed::Head;
-use super::{At, BEFORE, BONUS, Chunked, Diagonal, FIRST, Form, Gate, Rule, SECOND, Shape, Step};
+use super::kernel::Step;
+use super::rule::sealed::Head;
+use super::rule::{At, BEFORE, BONUS, Diagonal, FIRST, Form, Rule, SECOND, Shape};
+use super::{Chunked, Gate};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -49,35 +50,23 @@ impl<T: Scalar> Head<T> for Rwkv6<'_, T> {
     // The product of all factors.
     const ROWS: usize = 1;
 
-    fn scale(_: usize) -> T {
-        T::ONE
-    }
-
     fn check(&self, shape: Shape) -> Result<(), Error> {
         let [_, key, _, _] = shape.lens();
         check_len(key, self.bonus.len())
     }
 
-    fn check_tokens(
+    #[inline(always)]
+    fn parts<'a>(token: &'a Rwkv6Token<'_, T>) -> [&'a [T]; 3] {
+        [token.receptance, token.key, token.value]
+    }
+
+    fn check_others(
         &self,
         shape: Shape,
         tokens: usize,
         token: &Rwkv6Token<'_, T>,
     ) -> Result<(), Error> {
-        let [_, key, value, _] = shape.lens();
-        check_len(key.saturating_mul(tokens), token.key.len())?;
-        check_len(value.saturating_mul(tokens), token.value.len())?;
         token.gate.check(shape, tokens)
-    }
-
-    #[inline(always)]
-    fn queries<'a>(token: &'a Rwkv6Token<'_, T>) -> &'a [T] {
-        token.receptance
-    }
-
-    #[inline(always)]
-    fn value<'a>(token: &'a Rwkv6Token<'_, T>, at: At) -> &'a [T] {
-        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -86,27 +75,20 @@ impl<T: Scalar> Head<T> for Rwkv6<'_, T> {
         isa: S,
         at: At,
         token: &'a Rwkv6Token<'t, T>,
-        rows: &mut [T],
+        step: Step<'a, T>,
         scratch: &'a mut [T],
     ) -> Step<'a, T> {
         let Shape { heads, key_dim, .. } = at.shape;
-        let (key, value) = at.key_value(token.key, token.value);
-        let (decay, weighted) = scratch.split_at_mut_checked(key_dim).unwrap_or_default();
-        let decay = token.gate.factors(isa, at, decay);
-        carry_on(rows, decay);
+        let (row, weighted) = scratch.split_at_mut_checked(key_dim).unwrap_or_default();
         let receptance = at.part(token.receptance, at.shape.query_heads, key_dim);
         let bonus = At { token: 0, ..at }.part(self.bonus, heads, key_dim);
         for ((weighted, &r), &u) in weighted.iter_mut().zip(receptance).zip(bonus) {
             *weighted = r * u;
         }
         Step {
-            decay,
-            key,
-            first: key,
-            second: key,
-            value,
-            write: T::ONE,
-            bonus: dot::one(key, weighted),
+            decay: token.gate.factors(isa, at, row),
+            bonus: dot::one(step.key, weighted),
+            ..step
         }
     }
 }
@@ -146,36 +128,21 @@ impl<T: Scalar> Head<T> for Rwkv7 {
     const FORM: Form = FIRST | SECOND;
     const ROWS: usize = 0;
 
-    fn scale(_: usize) -> T {
-        T::ONE
+    #[inline(always)]
+    fn parts<'a>(token: &'a Rwkv7Token<'_, T>) -> [&'a [T]; 3] {
+        [token.receptance, token.key, token.value]
     }
 
-    fn check(&self, _: Shape) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn check_tokens(
+    fn check_others(
         &self,
         shape: Shape,
         tokens: usize,
         token: &Rwkv7Token<'_, T>,
     ) -> Result<(), Error> {
-        let [_, key, value, _] = shape.lens();
-        check_len(key.saturating_mul(tokens), token.key.len())?;
+        let [_, key, _, _] = shape.lens();
         check_len(key.saturating_mul(tokens), token.a.len())?;
         check_len(key.saturating_mul(tokens), token.b.len())?;
-        check_len(value.saturating_mul(tokens), token.value.len())?;
         token.gate.check(shape, tokens)
-    }
-
-    #[inline(always)]
-    fn queries<'a>(token: &'a Rwkv7Token<'_, T>) -> &'a [T] {
-        token.receptance
-    }
-
-    #[inline(always)]
-    fn value<'a>(token: &'a Rwkv7Token<'_, T>, at: At) -> &'a [T] {
-        at.part(token.value, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -184,21 +151,18 @@ impl<T: Scalar> Head<T> for Rwkv7 {
         isa: S,
         at: At,
         token: &'a Rwkv7Token<'t, T>,
-        _: &mut [T],
+        step: Step<'a, T>,
         scratch: &'a mut [T],
     ) -> Step<'a, T> {
-        let (key, value) = at.key_value(token.key, token.value);
-        let decay = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
-        let (first, _) = at.key_value(token.a, &[]);
-        let (second, _) = at.key_value(token.b, &[]);
+        let Shape {
+            key_heads, key_dim, ..
+        } = at.shape;
+        let row = scratch.get_mut(..key_dim).unwrap_or_default();
         Step {
-            decay: token.gate.factors(isa, at, decay),
-            key,
-            first,
-            second,
-            value,
-            write: T::ONE,
-            bonus: T::ZERO,
+            decay: token.gate.factors(isa, at, row),
+            first: at.part(token.a, key_heads, key_dim),
+            second: at.part(token.b, key_heads, key_dim),
+            ..step
         }
     }
 }

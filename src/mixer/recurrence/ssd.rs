@@ -1,8 +1,9 @@
 //! The state space of Mamba-2.
 
-use super::linear::carry_on;
-use super::sealed::Head;
-use super::{At, BONUS, Chunked, Diagonal, Form, Rule, Shape, Step};
+use super::Chunked;
+use super::kernel::Step;
+use super::rule::sealed::Head;
+use super::rule::{At, BONUS, Diagonal, Form, Rule, Shape};
 use crate::Error;
 use crate::error::check_len;
 use crate::math::exp::factor_lanes;
@@ -70,36 +71,24 @@ impl<T: Scalar> Head<T> for Ssd<'_, T> {
     // The product of all factors.
     const ROWS: usize = 1;
 
-    fn scale(_: usize) -> T {
-        T::ONE
-    }
-
     fn check(&self, shape: Shape) -> Result<(), Error> {
         check_len(shape.heads, self.rates.len())?;
         check_len(shape.heads, self.skip.len())?;
         check_len(shape.heads, self.bias.map_or(shape.heads, <[T]>::len))
     }
 
-    fn check_tokens(
+    #[inline(always)]
+    fn parts<'a>(token: &'a SsdToken<'_, T>) -> [&'a [T]; 3] {
+        [token.c, token.b, token.input]
+    }
+
+    fn check_others(
         &self,
         shape: Shape,
         tokens: usize,
         token: &SsdToken<'_, T>,
     ) -> Result<(), Error> {
-        let [_, key, value, _] = shape.lens();
-        check_len(key.saturating_mul(tokens), token.b.len())?;
-        check_len(value.saturating_mul(tokens), token.input.len())?;
         check_len(shape.heads.saturating_mul(tokens), token.step.len())
-    }
-
-    #[inline(always)]
-    fn queries<'a>(token: &'a SsdToken<'_, T>) -> &'a [T] {
-        token.c
-    }
-
-    #[inline(always)]
-    fn value<'a>(token: &'a SsdToken<'_, T>, at: At) -> &'a [T] {
-        at.part(token.input, at.shape.heads, at.shape.value_dim)
     }
 
     #[inline(always)]
@@ -108,28 +97,23 @@ impl<T: Scalar> Head<T> for Ssd<'_, T> {
         _: S,
         at: At,
         token: &'a SsdToken<'t, T>,
-        rows: &mut [T],
+        step: Step<'a, T>,
         scratch: &'a mut [T],
     ) -> Step<'a, T> {
-        let (key, value) = at.key_value(token.b, token.input);
         let head = At { token: 0, ..at };
-        let mut step = at.number(token.step);
+        let mut size = at.number(token.step);
         if let Some(bias) = self.bias {
-            let x = step + head.number(bias);
-            step = number(softplus_lanes(One, Lanes::splat(One, x)));
+            let x = size + head.number(bias);
+            size = number(softplus_lanes(One, Lanes::splat(One, x)));
         }
-        let exponent = Lanes::splat(One, step * head.number(self.rates));
+        let exponent = Lanes::splat(One, size * head.number(self.rates));
         let decay = scratch.get_mut(..at.shape.key_dim).unwrap_or_default();
         decay.fill(number(factor_lanes(One, exponent)));
-        carry_on(rows, decay);
         Step {
             decay,
-            key,
-            first: key,
-            second: key,
-            value,
-            write: step,
+            write: size,
             bonus: head.number(self.skip),
+            ..step
         }
     }
 }
