@@ -168,7 +168,7 @@ fn draw(svg: &mut String, title: &str, left: f64, losses: &Losses) -> core::fmt:
         let label = 10_f64.powi(-power);
         writeln!(
             svg,
-            "<text x='{:.1}' y='{:.1}' text-anchor='end'>{label}</text>",
+            "<text x='{:.1}' y='{:.1}' text-anchor='end'>{label:e}</text>",
             left - 5.0,
             y(10_f64.powi(-power)) + 4.0
         )?;
