@@ -19,8 +19,9 @@ pub(crate) const BONUS: Form = 8;
 
 /// What a linear recurrence does to its state at each token.
 ///
-/// Sealed: the rules are [`LinearAttention`] (linear attention, retention, gated linear attention), [`DeltaRule`]
-/// (the delta rule, gated or not), [`Rwkv6`], [`Rwkv7`] and [`Ssd`] (Mamba-2).
+/// Sealed: the rules are [`LinearAttention`](super::LinearAttention) (linear attention, retention, gated
+/// linear attention), [`DeltaRule`](super::DeltaRule) (the delta rule, gated or not),
+/// [`Rwkv6`](super::Rwkv6), [`Rwkv7`](super::Rwkv7) and [`Ssd`](super::Ssd) (Mamba-2).
 pub trait Rule<T: Scalar>: Copy + sealed::Head<T> {}
 
 /// A rule whose step multiplies each row of the state by a factor and adds to it, so that the states
