@@ -1,4 +1,4 @@
-//! Sparsemax, entmax and top-k softmax beside the softmax: `cd benches && cargo bench --bench sparse`.
+//! Sparsemax, entmax, normmax, top-k softmax and soft top-k beside the softmax: `cd benches && cargo bench --bench sparse`.
 //!
 //! Every answer is checked before it is timed: by the conditions of the optimum, or by sorting. Ratios are
 //! in turns with this crate's own softmax of the same row, and beside the sorting forms that one would write. The
@@ -9,7 +9,9 @@ use core::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use suanzi::Cpu;
-use suanzi::probability::{Entmax, Logits, ProbabilityMap, Softmax, SparseSoftmax, Sparsemax};
+use suanzi::probability::{
+    Entmax, Inclusion, Logits, Normmax, ProbabilityMap, SoftTopK, Softmax, SparseSoftmax, Sparsemax,
+};
 use suanzi_benches::{in_turns, logits};
 
 const LENGTHS: [usize; 4] = [128, 1024, 4096, 128_256];
@@ -201,6 +203,50 @@ fn top_k(c: &mut Criterion) {
     }
 }
 
+/// Times the normmax and the soft top-k, which look at every element in each step of their search.
+fn others() {
+    const K: f32 = 50.0;
+    for n in LENGTHS {
+        let x = logits(n);
+        let mut out = vec![vec![0.0; n]; 7];
+        let [a, b, c, d, e, f, g] = &mut out[..] else {
+            return;
+        };
+        let normmax = |alpha| Normmax::new(alpha, Logits::new()).expect("in its domain");
+        let soft = |by| SoftTopK::new(K, by, Logits::new()).expect("in its domain");
+        let (two, half) = (normmax(2.0), normmax(1.5));
+        let [clamped, exponential, logistic, subsets] = [
+            Inclusion::Clamped,
+            Inclusion::Exponential,
+            Inclusion::Logistic,
+            Inclusion::Subsets,
+        ]
+        .map(soft);
+        two.map(&x[..], &mut a[..]).expect("lengths agree");
+        let sum: f32 = a.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-5, "normmax: the sum is {sum}");
+        for map in [&clamped, &exponential, &logistic, &subsets] {
+            map.map(&x[..], &mut a[..]).expect("lengths agree");
+            let sum: f64 = a.iter().map(|&p| f64::from(p)).sum();
+            assert!((sum - f64::from(K)).abs() < 1e-3, "top-k: the sum is {sum}");
+        }
+        in_turns(
+            &format!("soft maps, {n}, k = {K}"),
+            n,
+            "elements",
+            &mut [
+                ("softmax", &mut || run(&Softmax::default(), &x, a)),
+                ("normmax 2", &mut || run(&two, &x, b)),
+                ("normmax 1.5", &mut || run(&half, &x, c)),
+                ("soft top-k, clamped", &mut || run(&clamped, &x, d)),
+                ("soft top-k, exponential", &mut || run(&exponential, &x, e)),
+                ("soft top-k, logistic", &mut || run(&logistic, &x, f)),
+                ("soft top-k, subsets", &mut || run(&subsets, &x, g)),
+            ],
+        );
+    }
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
@@ -208,5 +254,6 @@ fn main() {
         .configure_from_args();
     entmax(&mut criterion);
     top_k(&mut criterion);
+    others();
     criterion.final_summary();
 }

@@ -117,6 +117,35 @@ fn adversarial_rows_are_as_exact() {
     }
 }
 
+/// Returns a row that keeps Newton's method busy: behind each threshold that sparsemax visits wait half of the
+/// elements that are left, so that half of the excess stays.
+fn slow(n: usize) -> Vec<f32> {
+    let (mut left, mut tau, mut excess) = (n, -1.0_f32, 0.001 * n as f32);
+    let mut x = Vec::with_capacity(n);
+    while left > 1 {
+        let (step, out) = (excess / left as f32, left.div_ceil(2));
+        x.extend(core::iter::repeat_n(tau.next_up(), out));
+        excess = out as f32 * step;
+        tau += step;
+        left -= out;
+    }
+    x.push(0.0);
+    x
+}
+
+/// A long row needs more steps than any other that is known: 15, and those that find the last places.
+#[test]
+fn the_slowest_rows_are_as_exact() {
+    for n in [3000, 200_000] {
+        let x = slow(n);
+        for alpha in [1.5, 2.0] {
+            entmax(alpha, &x, &format!("slow, {n}"));
+        }
+        let turned: Vec<f32> = x.iter().rev().copied().collect();
+        entmax(2.0, &turned, &format!("slow, turned, {n}"));
+    }
+}
+
 /// In `f64` a general power is as exact as its logarithm, and the threshold as the sum.
 #[test]
 fn general_powers_in_double_precision_are_within_the_table() {

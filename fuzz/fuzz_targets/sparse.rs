@@ -21,7 +21,13 @@ struct Input {
     near: bool,
     turn: u16,
     shift: i8,
+    /// How often scores are repeated in a long row, and what each time is lower by, as a power of two.
+    times: u16,
+    fall: u8,
 }
+
+/// The longest row.
+const LONGEST: usize = 200_000;
 
 /// The orders that are tried.
 const ALPHAS: [f32; 8] = [1.03125, 1.25, 1.5, 1.75, 2.0, 2.5, 4.0, 8.0];
@@ -54,6 +60,29 @@ fn simplex(x: &[f32], p: &[f32]) {
     let sum: f64 = p.iter().map(|&p| f64::from(p)).sum();
     assert!((sum - 1.0).abs() < 1e-5, "{sum}");
     in_order(x, p, 0.0);
+}
+
+/// Checks the conditions of the optimum: beta x_i - p_i^beta is the same threshold in the support, and no less
+/// outside.
+fn optimal(alpha: f32, x: &[f32], p: &[f32]) {
+    let max = x.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
+    let best = x.iter().position(|&x| x == max).unwrap_or(0);
+    let beta = f64::from(alpha) - 1.0;
+    let threshold =
+        |i: usize| beta * (f64::from(x[i]) - f64::from(max)) - f64::from(p[i]).powf(beta);
+    let tau = threshold(best);
+    for i in 0..x.len() {
+        let excess = threshold(i) - tau;
+        if x[i] == f32::NEG_INFINITY {
+            assert_eq!(p[i], 0.0);
+        } else if p[i] > 0.0 {
+            assert!(excess.abs() < 1e-5, "{i}: {excess} above {tau}");
+        } else {
+            // What it exceeds the threshold by may still be a power that vanishes.
+            let above = (excess - 1e-5).max(0.0);
+            assert!(above.powf(1.0 / beta) < 1e-44, "{i}: {excess} above {tau}");
+        }
+    }
 }
 
 /// Checks that greater scores have no smaller parts, but for `slack`.
@@ -150,32 +179,8 @@ fuzz_target!(|input: Input| {
         let ratio = (f64::from(x[i]) - f64::from(max)).exp();
         assert!((f64::from(q_i) / f64::from(greatest) / ratio - 1.0).abs() < 1e-5);
     }
-    let best = x.iter().position(|&x| x == max).unwrap_or(0);
 
-    // The optimum: beta x_i - p_i^beta is the same threshold in the support, and no less outside.
-    let beta = f64::from(alpha) - 1.0;
-    let threshold =
-        |i: usize| beta * (f64::from(x[i]) - f64::from(max)) - f64::from(p[i]).powf(beta);
-    let tau = threshold(best);
-    for i in 0..x.len() {
-        if x[i] == f32::NEG_INFINITY {
-            assert_eq!(p[i], 0.0);
-        } else if p[i] > 0.0 {
-            assert!(
-                (threshold(i) - tau).abs() < 1e-5,
-                "{i}: {} {tau}",
-                threshold(i)
-            );
-        } else {
-            // What it exceeds the threshold by may still be a power that vanishes.
-            let above = (threshold(i) - tau - 1e-5).max(0.0);
-            assert!(
-                above.powf(1.0 / beta) < 1e-44,
-                "{i}: {} {tau}",
-                threshold(i)
-            );
-        }
-    }
+    optimal(alpha, &x, &p);
 
     // A permutation of the scores permutes the probabilities, within a few units.
     let turn = usize::from(input.turn) % x.len();
@@ -197,5 +202,20 @@ fuzz_target!(|input: Input| {
         for (a, b) in entmax(&shifted).iter().zip(&p) {
             assert!((a - b).abs() <= 1e-6 * b + 1e-9, "{a} {b}");
         }
+    }
+
+    // A long row, most of them ever lower. The map itself counts the steps of Newton's method.
+    if alpha <= 2.0 && input.times % 32 == 0 {
+        let fall = 0.5_f32.powi(i32::from(input.fall % 24));
+        let times = 1 + usize::from(input.times) * LONGEST / (65536 * x.len());
+        let long: Vec<f32> = (0..times)
+            .flat_map(|i| x.iter().map(move |x| x - i as f32 * fall))
+            .take(LONGEST)
+            .collect();
+        let mut p = long.clone();
+        let map = Entmax::new(alpha, Logits::new());
+        assert!(map.is_ok_and(|map| map.map_in_place(&mut p[..]).is_ok()));
+        simplex(&long, &p);
+        optimal(alpha, &long, &p);
     }
 });

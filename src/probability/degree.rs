@@ -1,15 +1,14 @@
 //! Sparsemax and the entmax of 1.5: probabilities that grow as the first or the second power.
 
 use super::lanes::{part, rows, stored, total, tree, vectors};
-use super::threshold::{Shape, below};
+use super::threshold::{STEPS, Shape, below, ended};
 use crate::math::twofold::{fast_two_sum, two_product, two_sum};
 use crate::scalar::Scalar;
 use crate::simd::{Isa, LANES, Lanes, One, number, order};
 
-/// The most steps in working precision.
-const ROUGH: usize = 20;
 /// The most steps with rounding errors: each doubles the digits.
 const EXACT: usize = 6;
+
 /// p = u^POWER with the power 1 or 2, in the number type itself.
 ///
 /// Thresholds are pairs, a number and what is missing from it, and u is taken with its rounding error:
@@ -165,7 +164,9 @@ impl<const POWER: usize, T: Scalar> Shape<T> for Degree<POWER, T> {
         if len <= 1 {
             return (tau, T::ZERO);
         }
-        for _ in 0..ROUGH {
+        let mut steps = 0;
+        for _ in 0..STEPS {
+            steps += 1;
             let (sum, slope) = Self::rough(isa, x, len, max, tau);
             // A step of Newton's for the sum's root, which is nearer to a line: it goes further.
             let step = if POWER == 1 {
@@ -183,6 +184,7 @@ impl<const POWER: usize, T: Scalar> Shape<T> for Degree<POWER, T> {
         }
         let mut tau = (tau, T::ZERO);
         for _ in 0..EXACT {
+            steps += 1;
             let (excess, slope, nearest) = self.exact(isa, x, len, max, tau);
             let step = Self::BETA * excess / slope;
             if step.is_nan() {
@@ -196,6 +198,7 @@ impl<const POWER: usize, T: Scalar> Shape<T> for Degree<POWER, T> {
                 break;
             }
         }
+        ended(steps);
         tau
     }
 

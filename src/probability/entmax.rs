@@ -22,7 +22,8 @@ use crate::{Cpu, Error};
 ///   u = p^(alpha - 1). Scores are rounded once where they are not the raw logits.
 /// * **Cost:** as of a sparsemax for alpha = 1.5; elsewhere elements near the maximum, and for alpha
 ///   close to one that may be the whole row, cost a logarithm and an exponential in `f64` in each
-///   step of Newton's method; for alpha up to 2 at most 20 in each number type. No scratch, 1 KiB of stack.
+///   step of Newton's method; for alpha up to 2 a fuzzer found no row of up to 200000 elements that takes
+///   more than 20 in a number type. No scratch, 1 KiB of stack.
 ///
 /// ```
 /// use suanzi::probability::{Entmax, Logits, ProbabilityMap};

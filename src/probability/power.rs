@@ -2,15 +2,12 @@
 
 use super::lanes::{TOGETHER, part, total, vectors};
 use super::root::falling;
-use super::threshold::{Shape, below};
+use super::threshold::{STEPS, Shape, below, ended};
 use crate::math::exp::ScaledExp;
 use crate::math::ln::ln_of_normal;
 use crate::scalar::Scalar;
 use crate::scalar::sealed::Compute;
 use crate::simd::{Isa, LANES, Lanes};
-
-/// The most steps for any power in one number type.
-const STEPS: usize = 20;
 
 /// u = factor z - tau with sum u^exponent = 1, for any exponent, by a logarithm and an exponential; the
 /// probabilities are p = u^power.
@@ -123,8 +120,9 @@ impl Power {
         from: f64,
         fine: f64,
     ) -> f64 {
-        let mut tau = from;
+        let (mut tau, mut steps) = (from, 0);
         for _ in 0..STEPS {
+            steps += 1;
             let (step, _) = self.step::<S, T, N>(isa, x, len, max, tau);
             if step.is_nan() {
                 break;
@@ -134,6 +132,7 @@ impl Power {
                 break;
             }
         }
+        ended(steps);
         tau
     }
 

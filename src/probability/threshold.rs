@@ -21,6 +21,21 @@ use crate::scalar::Scalar;
 use crate::simd::stream::copy;
 use crate::simd::{Isa, Lanes, order};
 
+/// The most steps of Newton's method for any row.
+///
+/// In each the product of excess and slope falls to a quarter at least, because the sum is convex: from the
+/// square of 2^32 elements to the last place of an `f64` in less than 60.
+pub(super) const STEPS: usize = 64;
+
+/// Holds a fuzzer's rows to the steps that the documentation promises.
+#[inline(always)]
+pub(super) fn ended(steps: usize) {
+    #[cfg(fuzzing)]
+    assert!(steps <= 20, "{steps} steps");
+    #[cfg(not(fuzzing))]
+    let _ = steps;
+}
+
 /// How probability grows above the threshold.
 pub(super) trait Shape<T: Scalar>: Copy {
     /// A threshold as exact as the map asks for.
