@@ -91,7 +91,7 @@ pub use paged::Paged;
 pub use quantized::QuantizedCache;
 pub use recompute::{Frame, Layers, Recompute, recompute_cost};
 pub use recurrence::{
-    Chunked, DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Mesa,
+    DeltaRule, DeltaToken, Diagonal, FeatureMap, Gate, LinearAttention, LinearToken, Mesa,
     MesaToken, Normalizer, Recurrence, Rule, Rwkv6, Rwkv6Token, Rwkv7, Rwkv7Token, Ssd, SsdToken,
     retention_decay,
 };

@@ -1223,11 +1223,11 @@ pub(crate) fn delta_rule(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Versions six and seven, whose factors are given as they are.
+/// Versions six and seven, whose factors are given as they are; seven in chunks too.
 pub(crate) fn rwkv(o: &mut Operands<T>) -> Result<(), Error> {
     const SIX: usize = Recurrence::<Rwkv6<'_, T>, T, [T; 0]>::state_len(2, 6, 21);
     const SEVEN: usize = Recurrence::<Rwkv7, T, [T; 0]>::state_len(2, 6, 21);
-    let n = o.n.min(48);
+    let n = o.n.min(32);
     let keys = cache_len(2, 6, n);
     let values = cache_len(2, 21, n);
     let token = Rwkv6Token {
@@ -1249,7 +1249,11 @@ pub(crate) fn rwkv(o: &mut Operands<T>) -> Result<(), Error> {
         b: first(o.y.get(1..).unwrap_or_default(), keys),
     };
     let mut layer = Recurrence::new(Rwkv7, 2, 6, 21, [0.0; SEVEN])?.on(o.cpu);
-    layer.prefill(token, first_mut(rest, values))?;
+    let (out, rest) = rest.split_at_mut_checked(values).unwrap_or_default();
+    layer.prefill(token, out)?;
+    let scratch = first_mut(o.state, layer.scratch_len(5));
+    layer.chunks(token, scratch, first_mut(rest, values))?;
+    scratch.fill(0.0);
     copy(layer.state(), o.state);
     Ok(())
 }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::Recurrence;
 use super::kernel::{self, Factors};
-use super::rule::{At, BEFORE, BONUS, FIRST, Rule, Shape};
+use super::rule::{At, BEFORE, BONUS, FIRST, Rule, SECOND, Shape};
 use super::run::{Run, State};
 use crate::Error;
 use crate::cpu::dispatch;
@@ -13,18 +13,21 @@ use crate::simd::Isa;
 use crate::simd::dot::row_dots;
 use crate::simd::stream::copy;
 
-/// A rule with a chunkwise form: all but [`Rwkv7`](super::Rwkv7).
-pub trait Chunked<T: Scalar>: Rule<T> {}
+/// Returns how many rows a token writes to the state: what it finds and adds by itself counts as one.
+const fn pairs<R: Rule<T>, T: Scalar>() -> usize {
+    if R::FORM & SECOND == 0 { 1 } else { 2 }
+}
 
-impl<R: Chunked<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
+impl<R: Rule<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
     /// Returns the scratch that [`chunks`](Self::chunks) needs for chunks of `tokens`.
     #[must_use]
     pub const fn scratch_len(&self, tokens: usize) -> usize {
-        let (group, shape) = (self.shape.group(), self.shape);
-        let keys = shape.key_dim.saturating_mul(2 + group);
-        let numbers = tokens.saturating_add(1).saturating_mul(1 + group);
-        let token = keys.saturating_add(shape.value_dim);
-        let token = token.saturating_add(numbers).saturating_add(1);
+        let (group, pairs, shape) = (self.shape.group(), pairs::<R, T>(), self.shape);
+        let keys = shape.key_dim.saturating_mul(1 + pairs + group);
+        let values = shape.value_dim.saturating_mul(pairs);
+        let numbers = tokens.saturating_mul(pairs).saturating_mul(1 + group);
+        let token = keys.saturating_add(values);
+        let token = token.saturating_add(numbers).saturating_add(2 + group);
         tokens.saturating_mul(token).saturating_add(shape.key_dim)
     }
 
@@ -32,8 +35,8 @@ impl<R: Chunked<T>, T: Scalar, S: AsRef<[T]> + AsMut<[T]>> Recurrence<R, T, S> {
     /// the state is read and written once a chunk.
     ///
     /// Within a chunk a key that decayed for as many steps as lie between them meets each later query,
-    /// so nothing is divided by a product of gates; the delta rule solves the triangular system of the
-    /// chunk by substitution (Yang et al. 2024, arXiv 2406.06484). Chunks are as long as `scratch`
+    /// so nothing is divided by a product of gates; the delta rule and RWKV-7 solve the triangular system of
+    /// the chunk by substitution (Yang et al. 2024, arXiv 2406.06484). Chunks are as long as `scratch`
     /// allows; sixteen to sixty-four tokens serve well. The results agree with those of steps within
     /// the bound, not to the bit, and have the same bits at every vector width.
     ///
@@ -75,7 +78,7 @@ impl<R: Rule<T>, T: Scalar> Run<R, T> {
         state: &mut State<'_, T>,
         out: &mut [T],
     ) {
-        let mut chunk = Chunk::new(self.shape, longest, scratch);
+        let mut chunk = Chunk::new(self.shape, (longest, pairs::<R, T>()), scratch);
         dispatch!(self.cpu, isa => chunk.heads(isa, &self, tokens, state, out));
     }
 }
@@ -85,17 +88,19 @@ impl<R: Rule<T>, T: Scalar> Run<R, T> {
 struct Chunk<'a, T> {
     shape: Shape,
     longest: usize,
-    /// The keys so far, decayed up to the newest token: `[token][key_dim]`.
+    /// Rows that a token writes; with two, the first is what it finds.
+    pairs: usize,
+    /// The keys so far, decayed up to the newest token: `[token][pair][key_dim]`.
     keys: &'a mut [T],
     /// The queries, decayed back to the start of the chunk: `[query][token][key_dim]`.
     queries: &'a mut [T],
     /// The same of keys that are looked up.
     sought: &'a mut [T],
-    /// What each token writes: `[token][value_dim]`.
+    /// What each token writes: `[token][pair][value_dim]`.
     written: &'a mut [T],
-    /// What each query has of each token: `[query][token][token]`.
+    /// What each query has of each token: `[query][token][token][pair]`.
     scores: &'a mut [T],
-    /// What each key finds of each token: `[token][token]`.
+    /// What each token finds of each before: `[token][token][pair]`.
     found: &'a mut [T],
     /// The product of all decays in the chunk.
     carry: &'a mut [T],
@@ -153,22 +158,23 @@ fn dots<S: Isa, T: Scalar>(isa: S, x: &[T], rows: &[T], to: &mut [T]) {
 }
 
 impl<'a, T: Scalar> Chunk<'a, T> {
-    /// Lays the scratch out for chunks of at most `longest` tokens.
-    fn new(shape: Shape, longest: usize, mut rest: &'a mut [T]) -> Self {
-        let (group, n) = (shape.group(), longest);
+    /// Lays the scratch out for chunks of at most `n` tokens.
+    fn new(shape: Shape, (n, pairs): (usize, usize), mut rest: &'a mut [T]) -> Self {
+        let (group, rows) = (shape.group(), n * pairs);
         let Shape {
             key_dim, value_dim, ..
         } = shape;
         let rest = &mut rest;
         Self {
             shape,
-            longest,
-            keys: split(rest, n * key_dim),
+            longest: n,
+            pairs,
+            keys: split(rest, rows * key_dim),
             queries: split(rest, group * n * key_dim),
             sought: split(rest, n * key_dim),
-            written: split(rest, n * value_dim),
-            scores: split(rest, group * n * n),
-            found: split(rest, n * n),
+            written: split(rest, rows * value_dim),
+            scores: split(rest, group * n * rows),
+            found: split(rest, n * rows),
             carry: split(rest, key_dim),
             write: split(rest, n),
             bonus: split(rest, n),
@@ -190,6 +196,8 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             key_dim, value_dim, ..
         } = self.shape;
         let kept = key_dim * R::ROWS;
+        let scratch = state.scratch.split_at_mut_checked(value_dim);
+        let (_, scratch) = scratch.unwrap_or_default();
         let matrices = state
             .matrices
             .chunks_exact_mut((key_dim * value_dim).max(1));
@@ -198,7 +206,7 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             let mut first = 0;
             while first < run.count {
                 let end = run.count.min(first + self.longest);
-                self.gather(isa, run, (head, first..end), tokens, rows, state.scratch);
+                self.gather(isa, run, (head, first..end), tokens, rows, scratch);
                 self.write::<S, R>(isa, end - first, matrix);
                 self.read::<S, R>(isa, run, (head, first..end), tokens, matrix, out);
                 self.carry(isa, end - first, matrix);
@@ -218,7 +226,10 @@ impl<'a, T: Scalar> Chunk<'a, T> {
         rows: &mut [T],
         scratch: &mut [T],
     ) {
-        let (n, key_dim) = (self.longest, self.shape.key_dim);
+        let Shape {
+            key_dim, value_dim, ..
+        } = self.shape;
+        let (n, pairs) = (self.longest, self.pairs);
         self.carry.fill(T::ONE);
         for (i, at) in tokens.enumerate() {
             let at = At {
@@ -229,12 +240,13 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             };
             let step = run.step(isa, at, token, rows, scratch);
             if R::FORM & BEFORE != 0 {
-                self.ask(isa, run, at, (i, i), (token, rows));
+                self.ask(isa, run, at, (i, i * pairs), (token, rows));
             }
-            let (before, _) = self
-                .keys
-                .split_at_mut_checked(i * key_dim)
-                .unwrap_or_default();
+            let before = self.keys.get_mut(..i * pairs * key_dim).unwrap_or_default();
+            if R::FORM & FIRST != 0 {
+                scaled(step.first, self.carry, row(self.sought, i, key_dim));
+                dots(isa, step.first, before, row(self.found, i, n * pairs));
+            }
             for key in before.chunks_exact_mut(key_dim.max(1)) {
                 for (key, &decay) in key.iter_mut().zip(step.decay) {
                     *key = *key * decay;
@@ -243,15 +255,16 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             for (carry, &decay) in self.carry.iter_mut().zip(step.decay) {
                 *carry = *carry * decay;
             }
-            if R::FORM & FIRST != 0 {
-                scaled(step.key, self.carry, row(self.sought, i, key_dim));
-                dots(isa, step.key, before, row(self.found, i, n));
+            if R::FORM & SECOND != 0 {
+                copy(step.second, row(self.keys, i * pairs, key_dim));
+                row(self.written, i * pairs, value_dim).fill(T::ZERO);
             }
-            copy(step.key, row(self.keys, i, key_dim));
+            let last = (i + 1) * pairs;
+            copy(step.key, row(self.keys, last - 1, key_dim));
+            copy(step.value, row(self.written, last - 1, value_dim));
             if R::FORM & BEFORE == 0 {
-                self.ask(isa, run, at, (i, i + 1), (token, rows));
+                self.ask(isa, run, at, (i, last), (token, rows));
             }
-            copy(step.value, row(self.written, i, self.shape.value_dim));
             set(self.write, i, step.write);
             set(self.bonus, i, step.bonus);
         }
@@ -273,45 +286,50 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             set(self.scale, g * n + i, run.factor(rows, query));
             scaled(query, self.carry, row(self.queries, g * n + i, key_dim));
             let keys = self.keys.get(..count * key_dim).unwrap_or_default();
-            dots(isa, query, keys, row(self.scores, g * n + i, n));
+            dots(
+                isa,
+                query,
+                keys,
+                row(self.scores, g * n + i, n * self.pairs),
+            );
         }
     }
 
     /// Turns values into what is written.
     #[inline(always)]
     fn write<S: Isa, R: Rule<T>>(&mut self, isa: S, len: usize, state: &[T]) {
-        let (n, dim) = (self.longest, self.shape.value_dim);
-        let values = |token: &mut [T], factor: T| {
-            for x in token {
+        let (dim, pairs) = (self.shape.value_dim, self.pairs);
+        let token = pairs * dim;
+        let times = |x: &mut [T], factor: T| {
+            for x in x {
                 *x = factor * *x;
             }
         };
         if R::FORM & FIRST == 0 {
-            for (i, token) in self
-                .written
-                .chunks_exact_mut(dim.max(1))
-                .enumerate()
-                .take(len)
-            {
-                values(token, self.write.get(i).copied().unwrap_or(T::NAN));
+            let tokens = self.written.chunks_exact_mut(token.max(1));
+            for (token, &write) in tokens.zip(self.write.iter()).take(len) {
+                times(token, write);
             }
             return;
         }
-        // What is missing of the value: less what the state gives, less what the chunk has given.
-        for x in self.written.iter_mut() {
-            *x = -*x;
+        // What the state gives and what the chunk has given; less the value where that is what is sought.
+        if R::FORM & SECOND == 0 {
+            times(self.written, -T::ONE);
         }
         let sought = Factors::rows(self.sought, self.shape.key_dim);
-        kernel::product(isa, sought, len, state, self.written, dim, dim);
-        for i in 0..len {
+        kernel::product(isa, sought, len, state, self.written, dim, token);
+        let found = self.found.chunks_exact((self.longest * pairs).max(1));
+        for (i, (found, &write)) in found.zip(self.write.iter()).enumerate().take(len) {
             let (before, rest) = self
                 .written
-                .split_at_mut_checked(i * dim)
+                .split_at_mut_checked(i * token)
                 .unwrap_or_default();
             let own = rest.get_mut(..dim).unwrap_or_default();
-            let found = Factors::rows(row(self.found, i, n), i);
+            let found = Factors::rows(found, i * pairs);
             kernel::product(isa, found, 1, before, own, dim, dim);
-            values(own, -self.write.get(i).copied().unwrap_or(T::NAN));
+            if R::FORM & SECOND == 0 {
+                times(own, -write);
+            }
         }
     }
 
@@ -339,8 +357,9 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             kernel::product(isa, queries, tokens.len(), state, out, dim, stride);
             for (i, out) in out.chunks_mut(stride.max(1)).take(tokens.len()).enumerate() {
                 let out = out.get_mut(..dim).unwrap_or_default();
-                let seen = if R::FORM & BEFORE == 0 { i + 1 } else { i };
-                let scores = Factors::rows(row(self.scores, g * n + i, n), seen);
+                let seen = self.pairs * if R::FORM & BEFORE == 0 { i + 1 } else { i };
+                let scores = row(self.scores, g * n + i, n * self.pairs);
+                let scores = Factors::rows(scores, seen);
                 let written = self.written.get(..seen * dim).unwrap_or_default();
                 kernel::product(isa, scores, 1, written, out, dim, dim);
                 if R::FORM & BONUS != 0 {
@@ -372,7 +391,8 @@ impl<'a, T: Scalar> Chunk<'a, T> {
             }
         }
         let keys = Factors::columns(self.keys, key_dim);
-        let written = self.written.get(..len * dim).unwrap_or_default();
+        let written = self.written.get(..len * self.pairs * dim);
+        let written = written.unwrap_or_default();
         kernel::product(isa, keys, key_dim, written, state, dim, dim);
     }
 }

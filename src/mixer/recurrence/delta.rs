@@ -1,9 +1,9 @@
 //! The delta rule: what the state already gives for a key is not written again.
 
+use super::Gate;
 use super::kernel::Step;
 use super::rule::sealed::Head;
 use super::rule::{At, FIRST, Form, Rule, Shape};
-use super::{Chunked, Gate};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -41,7 +41,6 @@ pub struct DeltaToken<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for DeltaRule {}
-impl<T: Scalar> Chunked<T> for DeltaRule {}
 
 impl<T: Scalar> Head<T> for DeltaRule {
     type Token<'a> = DeltaToken<'a, T>;

@@ -1,9 +1,9 @@
 //! Linear attention, and its descendants that forget: retention, lightning and gated linear attention.
 
+use super::Gate;
 use super::kernel::Step;
 use super::rule::sealed::Head;
 use super::rule::{At, Diagonal, Form, Rule, Shape};
-use super::{Chunked, Gate};
 use crate::scalar::Scalar;
 use crate::simd::Isa;
 use crate::simd::dot;
@@ -85,7 +85,6 @@ pub fn retention_decay<T: Scalar>(head: usize) -> T {
 }
 
 impl<T: Scalar> Rule<T> for LinearAttention {}
-impl<T: Scalar> Chunked<T> for LinearAttention {}
 impl<T: Scalar> Diagonal<T> for LinearAttention {}
 
 impl<T: Scalar> Head<T> for LinearAttention {

@@ -13,7 +13,6 @@ mod run;
 mod rwkv;
 mod ssd;
 
-pub use chunk::Chunked;
 pub use delta::{DeltaRule, DeltaToken};
 pub use features::FeatureMap;
 pub use gate::Gate;

@@ -1,9 +1,9 @@
 //! The matrix states of RWKV, versions five to seven.
 
+use super::Gate;
 use super::kernel::Step;
 use super::rule::sealed::Head;
 use super::rule::{At, BEFORE, BONUS, Diagonal, FIRST, Form, Rule, SECOND, Shape};
-use super::{Chunked, Gate};
 use crate::Error;
 use crate::error::check_len;
 use crate::scalar::Scalar;
@@ -41,7 +41,6 @@ pub struct Rwkv6Token<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for Rwkv6<'_, T> {}
-impl<T: Scalar> Chunked<T> for Rwkv6<'_, T> {}
 impl<T: Scalar> Diagonal<T> for Rwkv6<'_, T> {}
 
 impl<T: Scalar> Head<T> for Rwkv6<'_, T> {

@@ -1,6 +1,5 @@
 //! The state space of Mamba-2.
 
-use super::Chunked;
 use super::kernel::Step;
 use super::rule::sealed::Head;
 use super::rule::{At, BONUS, Diagonal, Form, Rule, Shape};
@@ -62,7 +61,6 @@ pub struct SsdToken<'a, T> {
 }
 
 impl<T: Scalar> Rule<T> for Ssd<'_, T> {}
-impl<T: Scalar> Chunked<T> for Ssd<'_, T> {}
 impl<T: Scalar> Diagonal<T> for Ssd<'_, T> {}
 
 impl<T: Scalar> Head<T> for Ssd<'_, T> {
