@@ -33,6 +33,10 @@ pub(crate) mod sealed {
         fn widen(self) -> T;
         /// Returns the nearest value of this type, ties to even; `i8` saturates and maps NaN to zero.
         fn narrow(value: T) -> Self;
+        /// Returns the numbers as they are, if this is the compute type.
+        fn plain(_: &[Self]) -> Option<&[T]> {
+            None
+        }
         /// Loads a native vector from the first elements; NaN if there are fewer.
         fn load<V: Lanes<Element = T>>(isa: V::Isa, x: &[Self]) -> V;
     }
@@ -49,6 +53,10 @@ macro_rules! same {
             #[inline(always)]
             fn narrow(value: $t) -> Self {
                 value
+            }
+            #[inline(always)]
+            fn plain(x: &[Self]) -> Option<&[$t]> {
+                Some(x)
             }
             #[inline(always)]
             fn load<V: crate::simd::Lanes<Element = $t>>(isa: V::Isa, x: &[Self]) -> V {

@@ -198,7 +198,7 @@ impl<T: Scalar, S: AsRef<[T]> + AsMut<[T]>> OnlineSoftmax<T, S> {
         check_len(self.heads * self.dim, out.len())?;
         let heads = heads(self.storage.as_ref(), self.dim);
         for ((values, head), out) in heads.zip(out.chunks_exact_mut(self.dim.max(1))) {
-            Head::read(head).divide(values, out);
+            Head::read(head).divide(self.cpu, values, out);
         }
         Ok(())
     }

@@ -305,6 +305,6 @@ fn whole<T: Scalar>(a: Attention<T>, frame: &Frame, storage: &mut [T], out: &mut
     let mut tree = Tree::resume(storage, a.query_heads, a.value_dim, frame.parts);
     let whole = heads(tree.whole(a.executor), a.value_dim);
     for ((values, head), out) in whole.zip(out.chunks_exact_mut(a.value_dim.max(1))) {
-        Head::read(head).divide(values, out);
+        Head::read(head).divide(a.executor, values, out);
     }
 }

@@ -6,7 +6,9 @@ use super::score::{Place, ScoreMap};
 use super::state::{HEADER, Head, Stack, Tree, heads, padded, split};
 use super::{Attention, BLOCK, KeyValues, Visible};
 use crate::Cpu;
+use crate::cpu::dispatch;
 use crate::scalar::Scalar;
+use crate::simd::{Isa, prefetch};
 
 /// The queries of a call and what they see.
 #[derive(Clone, Copy, Debug)]
@@ -46,17 +48,18 @@ pub(super) fn walk<T: Scalar, M: ScoreMap<T>, C: KeyValues<T>, const ROWS: bool>
 ) {
     let len = memory.len();
     let starts = |row| call.visible.ranges(row, len).map(|(from, _)| from / BLOCK);
-    let mut row = 0;
-    while row < call.rows {
-        let mut count = 1;
-        if ROWS {
-            let own = starts(row);
-            let most = call.together.min(call.rows - row);
-            while count < most && starts(row + count) == own {
-                count += 1;
+    // One head after the other, so that its keys and values stay in the cache for all queries.
+    for kv_head in 0..attention.kv_heads {
+        let mut row = 0;
+        while row < call.rows {
+            let mut count = 1;
+            if ROWS {
+                let own = starts(row);
+                let most = call.together.min(call.rows - row);
+                while count < most && starts(row + count) == own {
+                    count += 1;
+                }
             }
-        }
-        for kv_head in 0..attention.kv_heads {
             let tile = Tile {
                 call,
                 row,
@@ -70,8 +73,8 @@ pub(super) fn walk<T: Scalar, M: ScoreMap<T>, C: KeyValues<T>, const ROWS: bool>
             } else {
                 tile.attend_one(attention, memory, scratch, out, lse);
             }
+            row += count;
         }
-        row += count;
     }
 }
 
@@ -139,7 +142,7 @@ impl<'a, T: Scalar> Tile<'a, T> {
         let (weights, rest) = split(scratch, weights);
         let (rows, rest) = split(rest, rows);
         let (query, storage) = split(rest, panels);
-        self.transpose(attention, query);
+        dispatch!(cpu, isa => self.transpose(isa, attention, query));
         let group = Group {
             query,
             heads: lanes,
@@ -152,15 +155,16 @@ impl<'a, T: Scalar> Tile<'a, T> {
         let mut tree = Tree::resume(storage, lanes, value_dim, Stack::rising());
         for stretch in 0..2 {
             tree.fix();
-            let (from, to) = self.union(stretch);
+            let ((from, to), common) = self.bounds(stretch);
             let mut start = from;
             while start < to {
                 let end = (start / BLOCK + 1).saturating_mul(BLOCK).min(to);
-                let views = self.views(stretch, start, end);
-                let whole = views
-                    .iter()
-                    .take(lanes)
-                    .all(|&v| v == kernel::first(end - start));
+                let whole = common.0 <= start && end <= common.1;
+                let views = if whole {
+                    [kernel::first(end - start); kernel::MOST]
+                } else {
+                    self.views(stretch, start, end)
+                };
                 let change = |weights: &mut [T]| {
                     self.map(attention, &views, start, end, weights);
                 };
@@ -175,7 +179,7 @@ impl<'a, T: Scalar> Tile<'a, T> {
                     seen
                 };
                 let (block, part) = ((start, end), tree.open());
-                let change = (change, seen);
+                let change = (&views, change, seen);
                 kernel::tile_block(cpu, group, memory, block, change, &mut buffers, part);
                 tree.close(cpu, start / BLOCK);
                 start = end;
@@ -192,19 +196,28 @@ impl<'a, T: Scalar> Tile<'a, T> {
     }
 
     /// Writes the queries side by side in panels.
-    fn transpose<M>(self, attention: &Attention<T, Cpu, M>, to: &mut [T]) {
-        to.fill(T::ZERO);
+    #[inline(always)]
+    fn transpose<S: Isa, M>(self, _: S, attention: &Attention<T, Cpu, M>, to: &mut [T]) {
+        // Rows ahead that memory is asked for: queries of one head lie far apart.
+        const AHEAD: usize = 8;
         let queries = self.queries(attention);
         let (dim, padded) = (attention.key_dim, padded(attention.key_dim));
+        if dim < padded || !(self.count * self.group).is_multiple_of(kernel::PANEL) {
+            to.fill(T::ZERO);
+        }
         for row in 0..self.count {
-            let queries = queries.get(row * attention.query_len()..);
-            let queries = queries.unwrap_or_default().chunks_exact(dim.max(1));
+            let (first, len) = (row * attention.query_len(), self.group * dim);
+            let ahead = first + AHEAD * attention.query_len();
+            prefetch::<T::Lanes<S>, T>(queries, ahead, len);
+            let queries = queries.get(first..).unwrap_or_default();
+            let queries = queries.chunks_exact(dim.max(1));
             for (head, query) in queries.take(self.group).enumerate() {
                 let lane = row * self.group + head;
-                let panel = lane / kernel::PANEL * kernel::PANEL * padded + lane % kernel::PANEL;
+                let panel = lane / kernel::PANEL * kernel::PANEL * padded;
                 let to = to.get_mut(panel..).unwrap_or_default();
-                for (to, &x) in to.iter_mut().step_by(kernel::PANEL).zip(query) {
-                    *to = x;
+                let to = to.as_chunks_mut::<{ kernel::PANEL }>().0;
+                for (to, &x) in to.iter_mut().zip(query) {
+                    to[lane % kernel::PANEL] = x;
                 }
             }
         }
@@ -232,7 +245,7 @@ impl<'a, T: Scalar> Tile<'a, T> {
                     let own = Head::read(own);
                     let out = out.get_mut(row * attention.out_len() + head * value_dim..);
                     let out = out.unwrap_or_default().get_mut(..value_dim);
-                    own.divide(values, out.unwrap_or_default());
+                    own.divide(attention.executor, values, out.unwrap_or_default());
                     if let Some(lse) = lse.get_mut(row * attention.query_heads + head) {
                         *lse = own.log_sum_exp();
                     }
@@ -259,18 +272,20 @@ impl<'a, T: Scalar> Tile<'a, T> {
         if stretch == 0 { sinks } else { window }
     }
 
-    /// Returns what the queries see in a stretch, all together.
-    fn union(self, stretch: usize) -> (usize, usize) {
+    /// Returns what the queries see in a stretch: all together, and each of them.
+    fn bounds(self, stretch: usize) -> ((usize, usize), (usize, usize)) {
         let mut union = self.range(0, stretch);
+        let mut common = union;
         for row in 1..self.count {
             let (from, to) = self.range(row, stretch);
+            common = (common.0.max(from), common.1.min(to));
             if union.0 >= union.1 {
                 union = (from, to);
             } else if from < to {
                 union = (union.0.min(from), union.1.max(to));
             }
         }
-        union
+        (union, common)
     }
 
     /// Returns a bit for each key of a block that each query and head sees, heads of a query together.
@@ -298,26 +313,30 @@ impl<'a, T: Scalar> Tile<'a, T> {
         for (row, views) in rows.enumerate() {
             for (head, &view) in views.iter().enumerate() {
                 let lane = row * self.group + head;
-                let mut column = [T::NEG_INFINITY; BLOCK];
                 // A stretch of ones.
                 let first = (view.trailing_zeros() as usize).min(BLOCK);
-                let seen = column.get_mut(first..).unwrap_or_default();
-                let seen = seen
-                    .get_mut(..view.count_ones() as usize)
-                    .unwrap_or_default();
-                for (i, score) in seen.iter_mut().enumerate() {
-                    let from = weights.get(kernel::place(lane, first + i));
+                let seen = first..first + view.count_ones() as usize;
+                for key in (0..seen.start.min(end - start)).chain(seen.end..end - start) {
+                    if let Some(to) = weights.get_mut(kernel::place(lane, key)) {
+                        *to = T::NEG_INFINITY;
+                    }
+                }
+                if M::PLAIN || seen.is_empty() {
+                    continue;
+                }
+                let mut column = [T::NAN; BLOCK];
+                for (key, score) in seen.clone().zip(&mut column) {
+                    let from = weights.get(kernel::place(lane, key));
                     *score = from.copied().unwrap_or(T::NAN);
                 }
-                if !M::PLAIN && view != 0 {
-                    let place = Tile {
-                        row: self.row + row,
-                        ..self
-                    };
-                    let place = place.place(head, start + first);
-                    attention.map.map(attention.executor, place, seen);
-                }
-                for (key, &score) in column.iter().enumerate().take(end - start) {
+                let place = Tile {
+                    row: self.row + row,
+                    ..self
+                };
+                let place = place.place(head, start + first);
+                let scores = column.get_mut(..seen.len()).unwrap_or_default();
+                attention.map.map(attention.executor, place, scores);
+                for (key, &score) in seen.zip(scores.iter()) {
                     if let Some(to) = weights.get_mut(kernel::place(lane, key)) {
                         *to = score;
                     }

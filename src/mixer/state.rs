@@ -6,7 +6,7 @@
 use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, canonical};
 use crate::simd::{Isa, LANES, Lanes, One, number};
 
 /// Numbers that stand behind the accumulators of each head: center, exponent, sum.
@@ -159,14 +159,19 @@ impl<T: Scalar> Head<T> {
     }
 
     /// Writes values / sum, zeros without keys.
-    #[inline(always)]
-    pub(super) fn divide(self, values: &[T], out: &mut [T]) {
+    #[inline(never)]
+    pub(super) fn divide(self, cpu: Cpu, values: &[T], out: &mut [T]) {
         let empty = self.reference.exponent == T::NEG_INFINITY;
         let sum = if empty { T::ONE } else { self.sum };
-        for (out, &x) in out.iter_mut().zip(values) {
-            let mean = x / sum;
-            *out = if mean == mean { mean } else { T::NAN };
-        }
+        dispatch!(cpu, isa => divide(isa, values, sum, out));
+    }
+}
+
+/// Writes quotients; every NaN becomes the one.
+#[inline(always)]
+fn divide<S: Isa, T: Scalar>(_: S, values: &[T], sum: T, out: &mut [T]) {
+    for (out, &x) in out.iter_mut().zip(values) {
+        *out = canonical(x / sum);
     }
 }
 

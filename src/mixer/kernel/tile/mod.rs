@@ -5,18 +5,21 @@
 //! a query alone.
 //!
 //! 1. Queries are transposed once, in panels of sixteen: `[panel][element][query]`.
-//! 2. Keys and values of a block are widened to rows of whole chunks, so that neither their type nor
-//!    their place in memory reaches the inner loops.
+//! 2. Keys of a block are widened to rows of whole chunks, unless they are such rows already, and values to
+//!    strips of one chunk, so that neither their type nor their place in memory reaches the inner loops.
 //! 3. A dot product has sixteen partial sums (element i belongs to number i mod 16), taken one after
 //!    the other in the order in which the tree joins them. Fused arithmetic takes four at once.
-//! 4. Scores and weights are `[panel][key][query]`.
+//! 4. Scores and weights are `[panel][key][query]`; what no query of a panel sees is left out.
+//!
+//! Twelve accumulators and what feeds them fit the sixteen registers of AVX2: six keys or queries by two
+//! vectors.
 
 mod scores;
 mod values;
 mod weights;
 
 use scores::scores;
-use values::values;
+use values::{STRIP, Strips, values};
 use weights::weigh;
 
 use super::super::BLOCK;
@@ -28,12 +31,42 @@ use crate::cpu::dispatch;
 use crate::scalar::Scalar;
 use crate::simd::{Isa, LANES, Lanes};
 use crate::storage::Stored;
+use crate::storage::sealed::Widen;
 
 /// The queries of a panel.
 pub(in super::super) const PANEL: usize = LANES;
 
 /// The most queries of a tile, counting those of every head.
 pub(in super::super) const MOST: usize = 64;
+
+/// For each panel, the keys of a block up to the last that one of its queries sees.
+pub(in super::super) type Counts = [usize; MOST / PANEL];
+
+/// Returns the [`Counts`] of queries whose views are a bit for each key.
+#[inline(always)]
+pub(in super::super) fn counts(views: &[u64; MOST]) -> Counts {
+    let mut counts = Counts::default();
+    for (count, views) in counts.iter_mut().zip(views.as_chunks::<PANEL>().0) {
+        let union = views.iter().fold(0, |union, view| union | view);
+        *count = (u64::BITS - union.leading_zeros()) as usize;
+    }
+    counts
+}
+
+/// Vectors of whole chunks, one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Vectors<'a, T> {
+    data: &'a [T],
+    dim: usize,
+}
+
+impl<'a, T> Vectors<'a, T> {
+    /// Returns vector `i`.
+    #[inline(always)]
+    fn row(self, i: usize) -> &'a [T] {
+        vector(self.data, self.dim, i, self.dim)
+    }
+}
 
 /// What a tile works in.
 pub(in super::super) struct Buffers<'a, T> {
@@ -52,7 +85,7 @@ pub(in super::super) const fn lens(lanes: usize, key_dim: usize, value_dim: usiz
     } else {
         value_dim
     };
-    [lanes * BLOCK, longest * BLOCK, lanes * key_dim]
+    [lanes * BLOCK, longest / LANES * STRIP, lanes * key_dim]
 }
 
 /// Returns where the weight of a query for a key of the block lies.
@@ -63,14 +96,15 @@ pub(in super::super) const fn place(lane: usize, key: usize) -> usize {
 
 /// Sums the keys `from..to` of one block into a part, for queries in panels.
 ///
-/// `change` changes the scaled scores, and then `seen` has a bit for each query and key whose value is
-/// read, given the weights.
+/// `views` has a bit for each query and key that it sees. `change` changes the scaled scores, and then `seen`
+/// has the bits of those whose value is read, given the weights.
 pub(in super::super) fn tile_block<T: Scalar, C: KeyValues<T>>(
     cpu: Cpu,
     group: Group<'_, T>,
     memory: &C,
     (from, to): (usize, usize),
-    (change, seen): (
+    (views, change, seen): (
+        &[u64; MOST],
         Option<impl FnOnce(&mut [T])>,
         impl FnOnce(&[T]) -> [u64; MOST],
     ),
@@ -78,13 +112,9 @@ pub(in super::super) fn tile_block<T: Scalar, C: KeyValues<T>>(
     part: &mut [T],
 ) {
     let Buffers { weights, rows } = buffers;
-    let count = to - from;
-    let (key_len, value_len) = (padded(group.key_dim), padded(group.value_dim));
-    runs(group, memory, from, to, |run, len, at| {
-        let rows = rows.get_mut(at * key_len..).unwrap_or_default();
-        widen(cpu, run.keys, len, group.key_dim, rows);
-    });
-    scores(cpu, group, count, rows, weights);
+    let (count, counts) = (to - from, counts(views));
+    let keys = keys(cpu, group, memory, (from, to), rows);
+    scores(cpu, group, &counts, keys, weights);
     runs(group, memory, from, to, |run, len, at| {
         multiply(run.keys, len, at, weights);
     });
@@ -95,7 +125,7 @@ pub(in super::super) fn tile_block<T: Scalar, C: KeyValues<T>>(
         scale(cpu, group.scale, weights);
         change(weights);
     }
-    weigh(cpu, own, count, weights, part);
+    weigh(cpu, own, &counts, weights, part);
     let seen = if mapped {
         seen(weights)
     } else {
@@ -103,13 +133,41 @@ pub(in super::super) fn tile_block<T: Scalar, C: KeyValues<T>>(
     };
     runs(group, memory, from, to, |run, len, at| {
         multiply(run.values, len, at, weights);
-        let rows = rows.get_mut(at * value_len..).unwrap_or_default();
-        widen(cpu, run.values, len, group.value_dim, rows);
+        let (x, dim) = (run.values, group.value_dim);
+        let rows = rows.get_mut(at * LANES..).unwrap_or_default();
+        cut(cpu, x, len, dim, rows);
     });
-    values(cpu, group, count, rows, weights, &seen, part);
+    let strips = Strips {
+        data: rows,
+        dim: padded(group.value_dim),
+    };
+    values(cpu, &counts, strips, weights, &seen, part);
 }
 
-/// Widens `len` vectors to rows of whole chunks.
+/// Returns the keys of a block as the inner loops want them: where they lie, or widened in the buffer.
+fn keys<'a, T: Scalar, C: KeyValues<T>>(
+    cpu: Cpu,
+    group: Group<'_, T>,
+    memory: &'a C,
+    (from, to): (usize, usize),
+    buffer: &'a mut [T],
+) -> Vectors<'a, T> {
+    let (run, dim) = (memory.run(group.kv_head, from, to), group.key_dim);
+    let there = run.len == to - from && run.keys.stride == dim && dim == padded(dim);
+    if there && let Some(data) = C::Element::plain(run.keys.data) {
+        return Vectors { data, dim };
+    }
+    runs(group, memory, from, to, |run, len, at| {
+        let to = buffer.get_mut(at * padded(dim)..).unwrap_or_default();
+        widen(cpu, run.keys, len, dim, to);
+    });
+    Vectors {
+        data: buffer,
+        dim: padded(dim),
+    }
+}
+
+/// Widens vectors to rows of whole chunks, one after the other.
 #[inline(never)]
 fn widen<T: Scalar, W: Stored<T>>(
     cpu: Cpu,
@@ -118,29 +176,61 @@ fn widen<T: Scalar, W: Stored<T>>(
     dim: usize,
     to: &mut [T],
 ) {
-    dispatch!(cpu, isa => widen_all(isa, from, len, dim, to));
+    let rows = to.chunks_exact_mut(padded(dim).max(1)).take(len);
+    for (row, to) in rows.enumerate() {
+        let x = vector(from.data, from.stride, row, dim);
+        dispatch!(cpu, isa => chunks(isa, x, to.chunks_exact_mut(LANES)));
+    }
+}
+
+/// Widens vectors to [`Strips`].
+#[inline(never)]
+fn cut<T: Scalar, W: Stored<T>>(
+    cpu: Cpu,
+    from: Rows<'_, T, W>,
+    len: usize,
+    dim: usize,
+    to: &mut [T],
+) {
+    dispatch!(cpu, isa => cut_all(isa, from, len, dim, to));
 }
 
 #[inline(always)]
-fn widen_all<S: Isa, T: Scalar, W: Stored<T>>(
+fn cut_all<S: Isa, T: Scalar, W: Stored<T>>(
     isa: S,
     from: Rows<'_, T, W>,
     len: usize,
     dim: usize,
     to: &mut [T],
 ) {
-    let rows = to.chunks_exact_mut(padded(dim).max(1)).take(len);
-    for (row, to) in rows.enumerate() {
+    for row in 0..len {
         let x = vector(from.data, from.stride, row, dim);
+        let to = to.get_mut(row * LANES..).unwrap_or_default();
+        chunks(isa, x, to.chunks_mut(STRIP));
+    }
+}
+
+/// Widens the chunks of a vector, the last with zeros behind it.
+#[inline(always)]
+fn chunks<'a, S: Isa, T: Scalar, W: Stored<T>>(
+    isa: S,
+    x: &[W],
+    mut to: impl Iterator<Item = &'a mut [T]>,
+) {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for x in whole {
         let lanes = T::Lanes::<S>::LANES;
-        let whole = x.len() - x.len() % lanes;
-        let (whole, rest) = x.split_at_checked(whole).unwrap_or_default();
-        for (x, to) in whole.chunks_exact(lanes).zip(to.chunks_exact_mut(lanes)) {
+        let to = to.next().and_then(<[T]>::first_chunk_mut::<LANES>);
+        let Some(to) = to else { break };
+        for (x, to) in x.chunks_exact(lanes).zip(to.chunks_exact_mut(lanes)) {
             let v: T::Lanes<S> = W::load(isa, x);
             v.store(to);
         }
-        let to = to.get_mut(whole.len()..).unwrap_or_default();
-        to.fill(T::ZERO);
+    }
+    if !rest.is_empty()
+        && let Some(to) = to.next().and_then(<[T]>::first_chunk_mut::<LANES>)
+    {
+        *to = [T::ZERO; LANES];
         for (to, x) in to.iter_mut().zip(rest) {
             *to = x.widen();
         }

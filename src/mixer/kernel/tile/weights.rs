@@ -3,7 +3,7 @@
 use super::super::super::BLOCK;
 use super::super::super::state::{HEADER, Head, Reference, padded};
 use super::super::Group;
-use super::PANEL;
+use super::{Counts, PANEL};
 use crate::Cpu;
 use crate::cpu::dispatch;
 use crate::math::exp::ScaledExp;
@@ -15,24 +15,24 @@ use crate::simd::{Isa, Lanes};
 pub(super) fn weigh<T: Scalar>(
     cpu: Cpu,
     group: Group<'_, T>,
-    count: usize,
+    counts: &Counts,
     weights: &mut [T],
     part: &mut [T],
 ) {
-    dispatch!(cpu, isa => weigh_all(isa, group, count, weights, part));
+    dispatch!(cpu, isa => weigh_all(isa, group, counts, weights, part));
 }
 
 #[inline(always)]
 fn weigh_all<S: Isa, T: Scalar>(
     isa: S,
     group: Group<'_, T>,
-    count: usize,
+    counts: &Counts,
     weights: &mut [T],
     part: &mut [T],
 ) {
     let lanes = T::Lanes::<S>::LANES;
     let mut parts = part.chunks_exact_mut((padded(group.value_dim) + HEADER).max(1));
-    for panel in weights.chunks_exact_mut(BLOCK * PANEL) {
+    for (panel, &count) in weights.chunks_exact_mut(BLOCK * PANEL).zip(counts) {
         for column in (0..PANEL).step_by(lanes) {
             let heads = weigh_column(isa, group.scale, count, column, panel);
             for head in heads.iter().take(lanes) {
