@@ -21,7 +21,7 @@ use suanzi::{Error, Parameter};
 const BOTH: [Channels; 2] = [Channels::Last, Channels::First];
 
 /// Images `[rows, columns, channels]` and patches.
-const SHAPES: [([usize; 3], [usize; 2]); 16] = [
+const SHAPES: [([usize; 3], [usize; 2]); 26] = [
     ([1, 1, 1], [1, 1]),
     ([4, 4, 3], [2, 2]),
     ([6, 4, 3], [3, 2]),
@@ -38,6 +38,18 @@ const SHAPES: [([usize; 3], [usize; 2]); 16] = [
     ([4, 7, 3], [4, 4]),
     ([7, 7, 2], [3, 5]),
     ([2, 3, 4], [5, 16]),
+    // Rows of a patch of every length that is copied without a call, and of more.
+    ([2, 24, 2], [2, 12]),
+    ([4, 42, 1], [2, 21]),
+    ([2, 80, 1], [2, 40]),
+    ([2, 112, 1], [1, 56]),
+    ([2, 200, 1], [2, 100]),
+    ([2, 520, 1], [2, 260]),
+    // Blocks of pixels, and what they leave.
+    ([64, 64, 2], [32, 32]),
+    ([32, 60, 4], [16, 20]),
+    ([12, 140, 3], [6, 70]),
+    ([40, 40, 5], [20, 10]),
 ];
 
 /// Patches of a shape in every layout, checked against the definition element by element.

@@ -29,8 +29,12 @@
 
 mod capacity;
 mod ddpm;
-mod moves;
+mod elements;
 mod patches;
+mod pieces;
+mod rows;
+mod shape;
+mod turn;
 mod unit;
 
 pub use capacity::{code_bits, least_code_len, vocabulary_bits};

@@ -198,6 +198,8 @@ macro_rules! operations {
             patches double SIDES;
             diffusion single SIDES;
             diffusion double SIDES;
+            planes single SIDES;
+            planes double SIDES;
         }
     };
 }

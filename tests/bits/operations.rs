@@ -1444,6 +1444,19 @@ pub(crate) fn patches(o: &mut Operands<T>) -> Result<(), Error> {
     bytes_to_unit(bytes, first_mut(o.state, o.n))
 }
 
+/// Planes turned into patches of pixels and back, and pixels into patches of planes.
+pub(crate) fn planes(o: &mut Operands<T>) -> Result<(), Error> {
+    let planes = Patches::new([4, o.n, 3], [2, 1])?.with_channels(Channels::First, Channels::Last);
+    let pixels = planes.with_channels(Channels::Last, Channels::First);
+    let len = planes.image_len();
+    let (out, rest) = o.out.split_at_mut_checked(len).unwrap_or_default();
+    let image = first(o.raw, len);
+    planes.patchify(image, out)?;
+    planes.unpatchify(image, first_mut(o.state, len))?;
+    pixels.patchify(image, first_mut(rest, len))?;
+    pixels.unpatchify(out, first_mut(rest.get_mut(len..).unwrap_or_default(), len))
+}
+
 /// A schedule of n steps, noise in and out, and capacities.
 pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
     let ddpm = Ddpm::new(o.t / (o.t + o.t), first_mut(o.state, o.n))?.on(o.cpu);
