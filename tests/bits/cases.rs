@@ -200,6 +200,8 @@ macro_rules! operations {
             diffusion double SIDES;
             planes single SIDES;
             planes double SIDES;
+            codes single SIDES;
+            codes double SIDES;
         }
     };
 }
@@ -291,7 +293,7 @@ macro_rules! of_type {
             use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
             use suanzi::patch::{
                 Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len,
-                unit_to_bytes, vocabulary_bits,
+                least_vocabulary, unit_to_bytes, vocabulary_bits,
             };
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,

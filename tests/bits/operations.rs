@@ -1457,6 +1457,19 @@ pub(crate) fn planes(o: &mut Operands<T>) -> Result<(), Error> {
     pixels.unpatchify(out, first_mut(rest.get_mut(len..).unwrap_or_default(), len))
 }
 
+/// Vocabularies of codes of n tokens.
+pub(crate) fn codes(o: &mut Operands<T>) -> Result<(), Error> {
+    let len = o.n as u64;
+    for (i, to) in (0_u64..).zip(o.out.chunks_exact_mut(16).take(4)) {
+        let bits = len.wrapping_mul(13_u64.wrapping_add(i.wrapping_mul(30)));
+        let words = least_vocabulary(bits.wrapping_add(i), len).unwrap_or_default();
+        for (to, byte) in to.iter_mut().zip(words.to_le_bytes()) {
+            *to = T::from(byte);
+        }
+    }
+    Ok(())
+}
+
 /// A schedule of n steps, noise in and out, and capacities.
 pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
     let ddpm = Ddpm::new(o.t / (o.t + o.t), first_mut(o.state, o.n))?.on(o.cpu);
