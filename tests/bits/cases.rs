@@ -202,6 +202,8 @@ macro_rules! operations {
             planes double SIDES;
             codes single SIDES;
             codes double SIDES;
+            unmerged single SIDES;
+            unmerged double SIDES;
         }
     };
 }

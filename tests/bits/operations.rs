@@ -1470,6 +1470,24 @@ pub(crate) fn codes(o: &mut Operands<T>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Weights with rows of lengths of their own, and back.
+pub(crate) fn unmerged(o: &mut Operands<T>) -> Result<(), Error> {
+    let (n, rank) = (o.n, 2_usize);
+    let len = rank.wrapping_mul(n);
+    let a = Matrix::new(rank, n, first(o.y, len))?;
+    let b = Matrix::new(n, rank, first(o.x, len))?;
+    let lora = Lora::new(a, b, o.t)?.on(o.cpu);
+    let mut scratch = [0.0; 64];
+    let scratch = first_mut(&mut scratch, lora.merge_scratch_len());
+    let weights = first_mut(o.state, n.wrapping_mul(n));
+    copy(o.x, weights);
+    let norms = first_mut(o.out, n);
+    dora_norms(Matrix::new(n, n, &*weights)?, &lora, norms, scratch)?;
+    let dora = Dora::new(lora, first(o.y, n), norms)?;
+    dora.merge(weights, scratch)?;
+    dora.unmerge(weights, scratch)
+}
+
 /// A schedule of n steps, noise in and out, and capacities.
 pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
     let ddpm = Ddpm::new(o.t / (o.t + o.t), first_mut(o.state, o.n))?.on(o.cpu);
