@@ -47,6 +47,7 @@ pub struct CoderTable<S> {
 
 /// The alphabet of a [`CoderTable`]: bins of one width side by side.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Bins<T> {
     /// The lower edge of the first symbol.
     pub start: T,
