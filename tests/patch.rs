@@ -155,6 +155,11 @@ fn every_image_comes_back_in_every_type() {
         Bits(0.0),
     );
     check(words, 0);
+    // Wider than what is turned by blocks.
+    check(
+        |n| words(n).into_iter().map(|w| u128::from(w) << 60).collect(),
+        0_u128,
+    );
 }
 
 #[test]

@@ -63,9 +63,9 @@ struct Join<'a, X> {
     image: &'a mut [X],
 }
 
-// Both go along the rows of the image, so that one array is read or written in its order; what a band of
-// patches takes fits the second cache. Within the inner loops the lengths of all slices are the same in
-// every step, so that the compiler checks them once.
+// Both go along the rows of the image, so that one array is read or written in its order, and a band of
+// patches stays in a cache. Within the inner loops the lengths of all slices are the same in every step, so
+// that the compiler checks them once.
 
 impl<X: Copy> Job<X> for Cut<'_, X> {
     #[inline(always)]
