@@ -34,6 +34,7 @@ fn of_type<X: Copy + PartialEq + Default>(
             ("channels last", Channels::Last, Channels::Last),
             ("channels first", Channels::First, Channels::First),
             ("from planes", Channels::First, Channels::Last),
+            ("to planes", Channels::Last, Channels::First),
         ] {
             let patches = Patches::new([side, side, channels], [patch, patch])
                 .unwrap()

@@ -42,6 +42,7 @@
 //! | `heapless` | caches, rings and token buffers that own their storage |
 //! | `micromath` | tables of rotations by short approximations, for who asks for them by type |
 //! | `rand_core` | the noise of `probability` from any generator of the rand family |
+//! | `constriction` | tables of densities as entropy models of the coders of that crate; implies `std` |
 //! | `defmt` | `defmt::Format` for errors and small public types |
 //! | `capi` | the C interface; its header is `src/capi/suanzi.h` |
 //! | `cuda` | softmax, RoPE and decode attention on NVIDIA devices; implies `std` |

@@ -388,7 +388,7 @@ fn check_dora<T: Number + Trained<T>>() {
         let norms = definition::norms((&merged, inputs));
         let long = definition::norms((&sizes, inputs));
         let units = T::bound("dora") + (inputs + rank) as f64 / 16.0;
-        let mut bits = SameBits(None);
+        let (mut bits, mut back) = (SameBits(None), SameBits(None));
         for cpu in executors() {
             let lora = case.lora().on(cpu);
             let mut scratch = vec![T::nan(); lora.merge_scratch_len()];
@@ -425,6 +425,14 @@ fn check_dora<T: Number + Trained<T>>() {
                 2.0 * units,
             );
             bits.check(cpu, "dora", &[&found, &y, &weights]);
+            // And back, within both roundings.
+            let mut again = weights.clone();
+            dora.unmerge(&mut again, &mut scratch).unwrap();
+            for ((got, start), size) in again.iter().zip(&start).zip(&sizes) {
+                let limit = (2.0 * units + 2.0) * unit::<T>() * size;
+                assert!((got.value() - start).abs() <= limit, "{got:?} for {start}");
+            }
+            back.check(cpu, "unmerged dora", &[&again]);
             // The gradient through the magnitudes.
             let z: Vec<T> = z.iter().map(|&z| T::from_f64(z)).collect();
             let (mut dy, mut dm) = (case.dy.clone(), vec![T::zero(); outputs]);
@@ -463,6 +471,39 @@ fn a_row_without_direction_is_zero_in_dora() {
     let mut y = [0.0];
     dora.add_to(&[1.0, 2.0], &mut y, &mut [0.0]).unwrap();
     assert_eq!(y, [0.0]);
+}
+
+#[test]
+fn dora_comes_back_as_far_as_it_can() {
+    let (base, a, b) = ([2.0_f32, 4.0], [1.0_f32, 2.0], [-2.0_f32]);
+    let lora = Lora::new(
+        Matrix::new(1, 2, &a).unwrap(),
+        Matrix::new(1, 1, &b).unwrap(),
+        1.0,
+    )
+    .unwrap();
+    let mut scratch = [0.0; 3];
+    // The adapter has taken all of the weights away: nothing is merged, and they are what it took.
+    let mut norms = [7.0];
+    let matrix = Matrix::new(1, 2, &base).unwrap();
+    dora_norms(matrix, &lora, &mut norms, &mut scratch).unwrap();
+    assert_eq!(norms, [0.0]);
+    let mut weights = base;
+    let dora = Dora::new(lora, &[3.0], &norms).unwrap();
+    dora.merge(&mut weights, &mut scratch).unwrap();
+    assert_eq!(weights, [0.0; 2]);
+    dora.unmerge(&mut weights, &mut scratch).unwrap();
+    assert_eq!(weights, base);
+    // A magnitude of zero keeps nothing of the row.
+    let mut weights = [9.0, 9.0];
+    let dora = Dora::new(lora, &[0.0], &[5.0]).unwrap();
+    dora.merge(&mut weights, &mut scratch).unwrap();
+    assert_eq!(weights, [0.0; 2]);
+    dora.unmerge(&mut weights, &mut scratch).unwrap();
+    assert_eq!(weights, base);
+    let length = |expected, found| Err(Error::Length { expected, found });
+    assert_eq!(dora.unmerge(&mut weights[..1], &mut scratch), length(2, 1));
+    assert_eq!(dora.unmerge(&mut weights, &mut scratch[..2]), length(3, 2));
 }
 
 fn check_vera<T: Number + Trained<T>>() {

@@ -4,116 +4,12 @@ mod accuracy;
 mod inputs;
 mod reference;
 
-use accuracy::{Ulp, ulps};
+use accuracy::ulps;
+use inputs::density::{Case, MAPS, cases, fourier, left, points, unit};
 use inputs::{Number, Random, executors};
-use reference::density::{self as definition, Complex, Map};
-use reference::golden;
-use reference::wide::Wide;
+use reference::density::{self as definition, Map};
 use suanzi::density::{Density1d, Domain, FourierDensity};
 use suanzi::{Error, Parameter};
-
-/// A density, its definition and its name.
-struct Case<T> {
-    name: String,
-    density: FourierDensity<T, Vec<T>>,
-    a: Vec<Complex>,
-    map: Map,
-    from: f64,
-    to: f64,
-}
-
-fn domain<T: Number>(map: Map) -> Domain<T> {
-    let number = T::from_f64;
-    match map {
-        Map::Interval(a, b) => Domain::interval(number(a), number(b)),
-        Map::Circle(a, b) => Domain::circle(number(a), number(b)),
-        Map::HalfLine(a, b) => Domain::half_line(number(a), number(b)),
-        Map::Line(a, b) => Domain::line(number(a), number(b)),
-    }
-    .expect("a domain")
-}
-
-fn fourier<T: Number>(map: Map, a: &[T]) -> FourierDensity<T, Vec<T>> {
-    let storage = vec![T::zero(); FourierDensity::<T, Vec<T>>::storage_len(a.len() / 2)];
-    FourierDensity::new(domain(map), a, storage).expect("a density")
-}
-
-/// Coefficients of several kinds, in numbers that `f32` has.
-fn coefficients() -> Vec<(&'static str, Vec<f64>)> {
-    let mut random = Random(7);
-    let mut all = vec![
-        ("constant", vec![-0.25, 3.0]),
-        ("a zero at the ends", vec![1.0, 0.0, 1.0, 0.0]),
-        ("a zero in the middle", vec![1.0, 0.0, -1.0, 0.0]),
-        ("only the last", vec![0.0, 0.0, 0.0, 0.0, 0.5, 1.0]),
-        ("a peak", [1.0, 0.0].repeat(13)),
-        ("huge", vec![1e30, 0.0, 2e30, -1e30]),
-        ("tiny", vec![1e-39, 0.0, 2e-39, -1e-39]),
-    ];
-    for count in [2, 3, 4, 9, 17, 61] {
-        let a = (0..2 * count)
-            .map(|_| f64::from(random.normal() as f32))
-            .collect();
-        all.push(("random", a));
-    }
-    all
-}
-
-const MAPS: [(Map, f64, f64); 6] = [
-    (Map::Interval(-1.0, 1.0), -1.0, 1.0),
-    (Map::Interval(0.0, 3.0), 0.0, 3.0),
-    (Map::Interval(100.0, 101.5), 100.0, 101.5),
-    (Map::Circle(-0.5, 24.0), -70.0, 70.0),
-    (Map::HalfLine(2.0, 0.75), 2.0, 9.0),
-    (Map::Line(0.25, 1.5), -9.0, 9.0),
-];
-
-fn cases<T: Number>() -> Vec<Case<T>> {
-    let mut all = Vec::new();
-    for (name, a) in coefficients() {
-        for (map, from, to) in MAPS {
-            let typed: Vec<T> = a.iter().map(|&a| T::from_f64(a)).collect();
-            let values: Vec<f64> = typed.iter().map(|a| a.value()).collect();
-            all.push(Case {
-                name: format!("{name}, {} coefficients, {map:?}", a.len() / 2),
-                density: fourier(map, &typed),
-                a: definition::complex(&values),
-                map,
-                from,
-                to,
-            });
-        }
-    }
-    all
-}
-
-/// Points of the domain, both ends first.
-fn points<T: Number>(case: &Case<T>, count: usize) -> Vec<T> {
-    let mut random = Random(case.a.len() as u64);
-    let span = case.to - case.from;
-    let mut points = vec![T::from_f64(case.from), T::from_f64(case.to)];
-    while points.len() < count {
-        let near = [1.0, 1.0, 1e-2, 1e-5][points.len() % 4];
-        points.push(T::from_f64(case.from + span * near * random.unit()));
-    }
-    points
-}
-
-/// What an error of the density is measured by: 2^-24 or 2^-53 of the amplitude times its size, and of the
-/// density itself, times that of what the map rounds.
-fn unit<T: Number>(case: &Case<T>, y: f64, p: f64, slope: f64) -> f64 {
-    let energy = definition::energy(&case.a).high;
-    let size: f64 = case.a.iter().map(|a| a.0.high.hypot(a.1.high)).sum();
-    let size = size / (2.0 * energy).sqrt();
-    let decay = match case.map {
-        Map::Line(at, scale) => 2.0 * (y - at).abs() / scale,
-        Map::HalfLine(at, scale) => (y - at).abs() / scale,
-        Map::Circle(..) => 4.0 * case.a.len() as f64,
-        Map::Interval(..) => 0.0,
-    };
-    let half = T::ulp(1.0) / 2.0;
-    slope * half * (p.sqrt() * size * case.a.len() as f64 + half * size * size + p * (4.0 + decay))
-}
 
 fn density_follows<T: Number>() {
     let (mut worst, mut worst_ln) = (0.0_f64, 0.0_f64);
@@ -181,12 +77,6 @@ fn density_in_f64_follows_its_definition() {
     density_follows::<f64>();
 }
 
-/// What twice the precision leaves of the distance from the nearer end, here and in the definition.
-fn left<T: Number>(x: Wide, count: usize) -> f64 {
-    let distance = 1.0 - x.high.abs() + f64::EPSILON;
-    (T::ulp(1.0).powi(2) * 8.0 * distance + 1e-31) * count as f64
-}
-
 fn cumulative_follows<T: Number>() {
     let (mut worst, mut worst_many) = (0.0_f64, 0.0_f64);
     for case in cases::<T>() {
@@ -233,61 +123,6 @@ fn cumulative_in_f32_follows_its_definition() {
 #[test]
 fn cumulative_in_f64_follows_its_definition() {
     cumulative_follows::<f64>();
-}
-
-fn quantile_inverts<T: Number>() {
-    let mut worst = 0.0_f64;
-    for case in cases::<T>() {
-        let mut random = Random(3);
-        let mut us: Vec<f64> = (0..24).map(|_| random.unit()).collect();
-        us.extend([1e-12, 1e-6, 1e-3, 0.25, 0.5, 0.75, 0.999, 0.999_999]);
-        let mut us: Vec<T> = us.into_iter().map(T::from_f64).collect();
-        us.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
-        let mut before = T::neg_infinity();
-        for &u in &us {
-            let y = case.density.quantile(u);
-            assert!(y >= before, "{} falls at {u:?}", case.name);
-            before = y;
-            let got = case.density.cumulative(y);
-            // Half of what a step to the neighboring number changes.
-            let step = T::ulp(y.value()) * case.density.density(y).value() / 2.0;
-            let off = (got.value() - u.value()).abs();
-            let error = (off - step).max(0.0) / T::ulp(u.value());
-            worst = worst.max(error);
-            assert!(
-                error <= T::bound("Fourier density, quantile"),
-                "{} of {u:?}: {y:?}, whose cumulative is {got:?}: {error} ULP",
-                case.name
-            );
-        }
-    }
-    println!("worst: {worst:.2} ULP");
-}
-
-#[test]
-fn quantile_in_f32_inverts_the_cumulative() {
-    quantile_inverts::<f32>();
-}
-
-#[test]
-fn quantile_in_f64_inverts_the_cumulative() {
-    quantile_inverts::<f64>();
-}
-
-#[test]
-fn quantiles_of_neighbors_do_not_fall() {
-    for case in cases::<f64>() {
-        for start in [1e-9, 0.2, 0.5, 0.73, 0.999] {
-            let mut u: f64 = start;
-            let mut before = f64::NEG_INFINITY;
-            for _ in 0..12 {
-                let y = case.density.quantile(u);
-                assert!(y >= before, "{} falls at {u:e}", case.name);
-                before = y;
-                u = u.next_up();
-            }
-        }
-    }
 }
 
 #[test]
@@ -491,121 +326,4 @@ fn bad_coefficients_are_refused() {
         assert!(into(&flat, &[0.0; 3], &mut out).is_err());
         assert_eq!(out, [7.0; 2]);
     }
-}
-
-#[test]
-fn samples_follow_the_distribution() {
-    for case in cases::<f64>() {
-        for word in [0_u32, 1, 77_777_777, 1 << 31, u32::MAX] {
-            let u = (f64::from(word) + 0.5) / 4_294_967_296.0;
-            let (sample, quantile) = (case.density.sample(word), case.density.quantile(u));
-            let error = (sample - quantile).abs();
-            assert!(
-                error <= 4.0 * f64::ulp(quantile),
-                "{}: {sample} {quantile}",
-                case.name
-            );
-        }
-    }
-}
-
-/// Fields of a golden case, each with the function that it holds.
-fn golden_of<T: Number>() {
-    for case in golden::read("fourier_density.gv") {
-        let a: Vec<T> = case
-            .get32("re")
-            .into_iter()
-            .zip(case.get32("im"))
-            .flat_map(|(re, im)| [T::from_f64(re.into()), T::from_f64(im.into())])
-            .collect();
-        if case.key("tags") == Some("degenerate") {
-            let storage = vec![T::zero(); FourierDensity::<T, Vec<T>>::storage_len(a.len() / 2)];
-            assert!(FourierDensity::new(Domain::unit(), &a, storage).is_err());
-            continue;
-        }
-        let get = |name: &str| case.get(name).unwrap_or_default();
-        // Inputs are numbers that f32 has, written with as few digits as tell them apart.
-        let input = |name: &str| case.get32(name).into_iter().map(f64::from);
-        let single = |name: &str| input(name).next().expect("a number");
-        let wide: Vec<f64> = a.iter().map(|a| a.value()).collect();
-        let complex = definition::complex(&wide);
-        let line = Map::Line(single("mu"), single("sigma"));
-        for (map, prefix, at) in [(Map::Interval(-1.0, 1.0), "", "x"), (line, "line_", "y")] {
-            let case_of = Case {
-                name: case.head.clone(),
-                density: fourier(map, &a),
-                a: complex.clone(),
-                map,
-                from: 0.0,
-                to: 0.0,
-            };
-            let density = &case_of.density;
-            let field = |name: &str| get(&format!("{prefix}{name}"));
-            assert!(!field("pdf").is_empty());
-            for (i, y) in input(at).enumerate() {
-                let (x, slope) = map.place(y);
-                let p = definition::density(&complex, x).high;
-                let unit = unit(&case_of, y, p, slope.high);
-                let number = T::from_f64(y);
-                let off = (density.density(number).value() - field("pdf")[i]).abs() / unit;
-                assert!(
-                    off <= T::bound("Fourier density"),
-                    "{} {y}: {off}",
-                    case.head
-                );
-                let want = field("logpdf")[i];
-                let got = density.ln_density(number).value();
-                let share = unit / (p * slope.high);
-                let scale = share + T::ulp(1.0) * (1.0 + p.ln().abs() + slope.high.ln().abs());
-                let off = (got - want).abs() / scale;
-                let holds = share > 0.125 || off <= T::bound("Fourier density, logarithm");
-                assert!(holds, "{}: {off}", case.head);
-                // The file's tails are right to forty digits after the point.
-                let rest = 1e-41
-                    + if prefix.is_empty() {
-                        left::<T>(x, complex.len())
-                    } else {
-                        0.0
-                    };
-                let rest = rest / T::ulp(field("cdf")[i]);
-                let off = ulps(density.cumulative(number), field("cdf")[i], 0.0, 0.0) - rest;
-                assert!(
-                    off <= T::bound("Fourier density, cumulative"),
-                    "{} {y}: {off}",
-                    case.head
-                );
-            }
-            for (i, u) in input("u").enumerate() {
-                let (got, want) = (density.quantile(T::from_f64(u)), field("quantile")[i]);
-                // The point is the nearest, but for what the last place of u moves it.
-                let moved = T::ulp(u) / density.density(got).value();
-                let off = ((got.value() - want).abs() - moved).max(0.0) / T::ulp(want);
-                assert!(
-                    off <= T::bound("Fourier density, quantile"),
-                    "{} {u}: {off}",
-                    case.head
-                );
-            }
-        }
-        let mirrored: Vec<T> = a.chunks(2).flat_map(|a| [a[0], -a[1]]).collect();
-        let mirrored = fourier(Map::Interval(-1.0, 1.0), &mirrored);
-        for (x, &want) in input("x").zip(get("pdf_conj")) {
-            let got = mirrored.density(T::from_f64(x)).value();
-            assert!(
-                (got - want).abs() <= T::ulp(1.0) * 64.0 * a.len() as f64,
-                "{}",
-                case.head
-            );
-        }
-    }
-}
-
-#[test]
-fn golden_densities_in_f32() {
-    golden_of::<f32>();
-}
-
-#[test]
-fn golden_densities_in_f64() {
-    golden_of::<f64>();
 }

@@ -11,8 +11,8 @@ use accuracy::ulps;
 use inputs::{Number, Random, executors};
 use reference::{golden, patch as definition};
 use suanzi::patch::{
-    Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len, unit_to_bytes,
-    vocabulary_bits,
+    Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len, least_vocabulary,
+    unit_to_bytes, vocabulary_bits,
 };
 use suanzi::position::{Coordinate, Cursor, Placement};
 use suanzi::storage::F16;
@@ -21,7 +21,7 @@ use suanzi::{Error, Parameter};
 const BOTH: [Channels; 2] = [Channels::Last, Channels::First];
 
 /// Images `[rows, columns, channels]` and patches.
-const SHAPES: [([usize; 3], [usize; 2]); 16] = [
+const SHAPES: [([usize; 3], [usize; 2]); 26] = [
     ([1, 1, 1], [1, 1]),
     ([4, 4, 3], [2, 2]),
     ([6, 4, 3], [3, 2]),
@@ -38,6 +38,18 @@ const SHAPES: [([usize; 3], [usize; 2]); 16] = [
     ([4, 7, 3], [4, 4]),
     ([7, 7, 2], [3, 5]),
     ([2, 3, 4], [5, 16]),
+    // Rows of a patch of every length that is copied without a call, and of more.
+    ([2, 24, 2], [2, 12]),
+    ([4, 42, 1], [2, 21]),
+    ([2, 80, 1], [2, 40]),
+    ([2, 112, 1], [1, 56]),
+    ([2, 200, 1], [2, 100]),
+    ([2, 520, 1], [2, 260]),
+    // Blocks of pixels, and what they leave.
+    ([64, 64, 2], [32, 32]),
+    ([32, 60, 4], [16, 20]),
+    ([12, 140, 3], [6, 70]),
+    ([40, 40, 5], [20, 10]),
 ];
 
 /// Patches of a shape in every layout, checked against the definition element by element.
@@ -143,6 +155,11 @@ fn every_image_comes_back_in_every_type() {
         Bits(0.0),
     );
     check(words, 0);
+    // Wider than what is turned by blocks.
+    check(
+        |n| words(n).into_iter().map(|w| u128::from(w) << 60).collect(),
+        0_u128,
+    );
 }
 
 #[test]
@@ -343,6 +360,69 @@ fn capacities_are_those_of_the_article() {
     }
     assert_eq!(least_code_len(1e300, 2), Err(refused));
 }
+
+/// The least vocabulary by its definition, in integers.
+#[test]
+fn the_least_vocabulary_is_the_least() {
+    /// Whether `len` words of a vocabulary tell 2^bits apart; more than 2^127 is as good.
+    fn holds(vocabulary: u128, len: u64, bits: u32) -> bool {
+        let mut words = 1_u128;
+        (0..len).any(|_| {
+            words = words.saturating_mul(vocabulary);
+            words >= 1 << bits
+        })
+    }
+    for bits in 1..=120_u32 {
+        for len in 1..=130 {
+            let found = least_vocabulary(bits.into(), len).expect("below 2^121");
+            assert!(holds(found, len, bits), "{bits} {len}");
+            assert!(!holds(found - 1, len, bits), "{bits} {len}");
+        }
+    }
+    // From Python's integers: the least v with v ** len >= 2 ** bits, by bisection.
+    for (bits, len, want) in GREAT {
+        assert_eq!(least_vocabulary(bits, len), Some(want), "{bits} {len}");
+    }
+    // As many bits as all channels of an image, and beyond the words of a u128.
+    assert_eq!(
+        least_vocabulary(8 * 3 * 256 * 256, 3 * 256 * 256),
+        Some(256)
+    );
+    assert_eq!(least_vocabulary(36_864, 256), None);
+    assert_eq!(least_vocabulary(128, 1), None);
+    assert_eq!(least_vocabulary(127, 1), Some(1 << 127));
+    assert_eq!(least_vocabulary(1, u64::MAX), Some(2));
+    assert_eq!(least_vocabulary(u64::MAX, u64::MAX), Some(2));
+    assert_eq!(least_vocabulary(u64::MAX, 1), None);
+    // Nothing takes one word, and no tokens hold nothing.
+    assert_eq!(least_vocabulary(0, 7), Some(1));
+    assert_eq!(least_vocabulary(0, 0), Some(1));
+    assert_eq!(least_vocabulary(1, 0), None);
+}
+
+/// Bits, a length, and the least vocabulary.
+const GREAT: [(u64, u64, u128); 8] = [
+    (36_864, 1_000, 125_074_783_601),
+    (
+        36_864,
+        300,
+        9_785_113_492_689_064_724_799_264_035_230_022_384,
+    ),
+    (
+        1_572_864,
+        12_345,
+        225_906_203_561_548_379_936_908_036_042_187_948_937,
+    ),
+    (1_572_864, 100_003, 54_282),
+    (255, 2, 240_615_969_168_004_511_545_033_772_477_625_056_928),
+    (383, 3, 270_082_293_608_263_279_864_102_872_957_453_496_185),
+    (
+        10_239,
+        80,
+        337_346_780_703_513_200_964_290_370_463_955_329_146,
+    ),
+    (99_991, 997, 1_551_896_969_645_387_614_057_434_878_150),
+];
 
 /// The least length by its definition, in integers: the first L with V^L >= 2^bits.
 #[test]

@@ -90,7 +90,8 @@ impl<'a, P: Stored<T>, T: Scalar> Dora<'a, P, T> {
 
     /// Replaces weights of outputs x inputs by the adapted ones, each rounded once.
     ///
-    /// Where they must come back, keep a copy: a row that was rounded at another length has lost bits.
+    /// [`unmerge`](Self::unmerge) takes it back, up to the rounding of the weights; where the very bits must
+    /// come back, keep a copy: a row that was rounded at another length has lost some.
     ///
     /// # Errors
     ///
@@ -102,6 +103,69 @@ impl<'a, P: Stored<T>, T: Scalar> Dora<'a, P, T> {
         let (h, row) = scratch.split_at_mut_checked(rank).unwrap_or_default();
         dispatch!(self.lora.cpu, isa => self.merge_on(isa, weights, h, row));
         Ok(())
+    }
+
+    /// Replaces weights that [`merge`](Self::merge) wrote by those that it found: norm_i / m_i times each
+    /// row, less s B A.
+    ///
+    /// The factors, the magnitudes and the norms are those of the merge. A row of magnitude zero has lost
+    /// its weights, and comes back as that of -s B A; for a row whose norm is zero that is what it was.
+    ///
+    /// * **Accuracy:** twice the row `dora` of the table, and twice the rounding of `W`, of
+    ///   |W| + s |B| |A|, beside (inputs + rank) / 8. The lengths of the rows cancel.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`merge`](Self::merge).
+    ///
+    /// ```
+    /// use suanzi::adapter::{Dora, Lora, dora_norms};
+    /// use suanzi::nn::Matrix;
+    ///
+    /// let mut weights = [3.0_f32, 5.0];
+    /// let (a, b) = ([0.0_f32, -1.0], [2.0_f32]);
+    /// let lora = Lora::new(Matrix::new(1, 2, &a)?, Matrix::new(1, 1, &b)?, 0.5)?;
+    /// let (mut norms, mut scratch) = ([0.0], [0.0; 3]);
+    /// dora_norms(Matrix::new(1, 2, &weights)?, &lora, &mut norms, &mut scratch)?;
+    /// let dora = Dora::new(lora, &[10.0], &norms)?;
+    /// dora.merge(&mut weights, &mut scratch)?;
+    /// assert_eq!(weights, [6.0, 8.0]);
+    /// dora.unmerge(&mut weights, &mut scratch)?;
+    /// assert_eq!(weights, [3.0, 5.0]);
+    /// # Ok::<(), suanzi::Error>(())
+    /// ```
+    pub fn unmerge<W: Trained<T>>(
+        &self,
+        weights: &mut [W],
+        scratch: &mut [T],
+    ) -> Result<(), Error> {
+        let (rank, inputs) = (self.lora.rank(), self.lora.inputs());
+        check_len(self.lora.outputs().saturating_mul(inputs), weights.len())?;
+        check_len(rank.saturating_add(inputs), scratch.len())?;
+        let (h, row) = scratch.split_at_mut_checked(rank).unwrap_or_default();
+        dispatch!(self.lora.cpu, isa => self.unmerge_on(isa, weights, h, row));
+        Ok(())
+    }
+
+    /// [`Dora::unmerge`] on an instruction set.
+    #[inline(always)]
+    fn unmerge_on<S: Isa, W: Stored<T>>(
+        &self,
+        isa: S,
+        weights: &mut [W],
+        h: &mut [T],
+        row: &mut [T],
+    ) {
+        let rows = weights.chunks_exact_mut(row.len().max(1));
+        let factors = self.magnitudes.iter().zip(self.norms);
+        for ((i, weights), (&m, &n)) in rows.enumerate().zip(factors) {
+            row.fill(T::ZERO);
+            add_product_row(isa, &self.lora, i, h, row);
+            let factor = factor(n, m);
+            for (weight, &change) in weights.iter_mut().zip(&*row) {
+                *weight = W::narrow(canonical(weight.widen() * factor - change));
+            }
+        }
     }
 
     /// [`Dora::merge`] on an instruction set.
@@ -200,7 +264,7 @@ fn norms_on<S: Isa, W: Stored<T>, P: Stored<T>, T: Scalar>(
     }
 }
 
-/// Returns m / n, zero for a row without a direction.
+/// Returns the quotient of a magnitude and a norm, either way; zero for a row without the divisor.
 #[inline(always)]
 fn factor<T: Scalar>(m: T, n: T) -> T {
     if n == T::ZERO { T::ZERO } else { m / n }

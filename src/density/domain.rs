@@ -26,6 +26,7 @@ use crate::simd::Lanes;
 /// assert_eq!(Domain::<f64>::unit().middle(), 0.0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Domain<T> {
     pub(super) shape: Shape,
     /// The lower end, or the location.
@@ -36,6 +37,7 @@ pub struct Domain<T> {
 
 /// The form of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Shape {
     Interval,
     Circle,

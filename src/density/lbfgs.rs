@@ -11,6 +11,7 @@ const STALLED: usize = 3;
 
 /// How far an iteration has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Progress<T> {
     /// Iterations so far.
     pub iterations: usize,

@@ -19,6 +19,8 @@
 //! way around (google/codex) have the conjugate coefficients, which mirror the density.
 
 mod adam;
+#[cfg(feature = "constriction")]
+mod coding;
 mod domain;
 mod double;
 mod exact;
@@ -35,6 +37,8 @@ mod series;
 mod table;
 
 pub use adam::Adam;
+#[cfg(feature = "constriction")]
+pub use coding::CoderModel;
 pub use domain::Domain;
 pub use fit::Fit;
 pub use fourier::FourierDensity;

@@ -25,8 +25,7 @@ const BITS: u32 = 31;
 /// * **Domain:** P from 1 to 31, M from 1 to 2^P; finite `start`, finite and positive `width`.
 /// * **Cost:** one cumulative a symbol to fill, a binary search to look up a word.
 ///
-/// `examples/compress/model.rs` implements the traits of the crate `constriction` for it in some forty lines;
-/// that crate does not build without std, so it is no dependency here.
+/// With the feature `constriction`, `CoderModel` makes it an entropy model of the coders of that crate.
 ///
 /// ```
 /// use suanzi::density::{Bins, CoderTable, Domain, FourierDensity};
@@ -48,6 +47,7 @@ pub struct CoderTable<S> {
 
 /// The alphabet of a [`CoderTable`]: bins of one width side by side.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Bins<T> {
     /// The lower edge of the first symbol.
     pub start: T,

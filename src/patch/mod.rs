@@ -2,10 +2,10 @@
 //!
 //! [`Patches`] cuts an image into patches, one token each, and puts it together again: a permutation of
 //! its numbers, of any type, so that every bit comes back. [`bytes_to_unit`] and [`unit_to_bytes`] map
-//! bytes to [-1, 1] and back, exactly for all 256. [`code_bits`], [`vocabulary_bits`] and
-//! [`least_code_len`] say what a code of tokens can hold at most; [`Ddpm`] is the schedule of noise under
-//! which patches are denoised. After Su Jianlin (2024), "Closed-door multimodal thoughts (1): lossless
-//! input", kexue.fm/archives/9984. The places of patches among text are those of
+//! bytes to [-1, 1] and back, exactly for all 256. [`code_bits`], [`vocabulary_bits`],
+//! [`least_vocabulary`] and [`least_code_len`] say what a code of tokens can hold at most; [`Ddpm`] is the
+//! schedule of noise under which patches are denoised. After Su Jianlin (2024), "Closed-door multimodal
+//! thoughts (1): lossless input", kexue.fm/archives/9984. The places of patches among text are those of
 //! [`position::Cursor`](crate::position::Cursor).
 //!
 //! ```
@@ -29,11 +29,15 @@
 
 mod capacity;
 mod ddpm;
-mod moves;
+mod elements;
 mod patches;
+mod pieces;
+mod rows;
+mod shape;
+mod turn;
 mod unit;
 
-pub use capacity::{code_bits, least_code_len, vocabulary_bits};
+pub use capacity::{code_bits, least_code_len, least_vocabulary, vocabulary_bits};
 pub use ddpm::Ddpm;
 pub use patches::{Channels, Padding, Patches};
 pub use unit::{bytes_to_unit, unit_to_bytes};

@@ -198,6 +198,12 @@ macro_rules! operations {
             patches double SIDES;
             diffusion single SIDES;
             diffusion double SIDES;
+            planes single SIDES;
+            planes double SIDES;
+            codes single SIDES;
+            codes double SIDES;
+            unmerged single SIDES;
+            unmerged double SIDES;
         }
     };
 }
@@ -289,7 +295,7 @@ macro_rules! of_type {
             use suanzi::nn::{GatedSilu, LayerNorm, Matrix, RmsNorm};
             use suanzi::patch::{
                 Channels, Ddpm, Padding, Patches, bytes_to_unit, code_bits, least_code_len,
-                unit_to_bytes, vocabulary_bits,
+                least_vocabulary, unit_to_bytes, vocabulary_bits,
             };
             use suanzi::position::{
                 Angle, Axes, AxialRope, Base, ByParts, Coordinate, Cursor, Distance, Frequencies,

@@ -1448,6 +1448,50 @@ pub(crate) fn patches(o: &mut Operands<T>) -> Result<(), Error> {
     bytes_to_unit(bytes, first_mut(o.state, o.n))
 }
 
+/// Planes turned into patches of pixels and back, and pixels into patches of planes.
+pub(crate) fn planes(o: &mut Operands<T>) -> Result<(), Error> {
+    let planes = Patches::new([4, o.n, 3], [2, 1])?.with_channels(Channels::First, Channels::Last);
+    let pixels = planes.with_channels(Channels::Last, Channels::First);
+    let len = planes.image_len();
+    let (out, rest) = o.out.split_at_mut_checked(len).unwrap_or_default();
+    let image = first(o.raw, len);
+    planes.patchify(image, out)?;
+    planes.unpatchify(image, first_mut(o.state, len))?;
+    pixels.patchify(image, first_mut(rest, len))?;
+    pixels.unpatchify(out, first_mut(rest.get_mut(len..).unwrap_or_default(), len))
+}
+
+/// Vocabularies of codes of n tokens.
+pub(crate) fn codes(o: &mut Operands<T>) -> Result<(), Error> {
+    let len = o.n as u64;
+    for (i, to) in (0_u64..).zip(o.out.chunks_exact_mut(16).take(4)) {
+        let bits = len.wrapping_mul(13_u64.wrapping_add(i.wrapping_mul(30)));
+        let words = least_vocabulary(bits.wrapping_add(i), len).unwrap_or_default();
+        for (to, byte) in to.iter_mut().zip(words.to_le_bytes()) {
+            *to = T::from(byte);
+        }
+    }
+    Ok(())
+}
+
+/// Weights with rows of lengths of their own, and back.
+pub(crate) fn unmerged(o: &mut Operands<T>) -> Result<(), Error> {
+    let (n, rank) = (o.n, 2_usize);
+    let len = rank.wrapping_mul(n);
+    let a = Matrix::new(rank, n, first(o.y, len))?;
+    let b = Matrix::new(n, rank, first(o.x, len))?;
+    let lora = Lora::new(a, b, o.t)?.on(o.cpu);
+    let mut scratch = [0.0; 64];
+    let scratch = first_mut(&mut scratch, lora.merge_scratch_len());
+    let weights = first_mut(o.state, n.wrapping_mul(n));
+    copy(o.x, weights);
+    let norms = first_mut(o.out, n);
+    dora_norms(Matrix::new(n, n, &*weights)?, &lora, norms, scratch)?;
+    let dora = Dora::new(lora, first(o.y, n), norms)?;
+    dora.merge(weights, scratch)?;
+    dora.unmerge(weights, scratch)
+}
+
 /// A schedule of n steps, noise in and out, and capacities.
 pub(crate) fn diffusion(o: &mut Operands<T>) -> Result<(), Error> {
     let ddpm = Ddpm::new(o.t / (o.t + o.t), first_mut(o.state, o.n))?.on(o.cpu);

@@ -1,6 +1,8 @@
 //! Rows that try a map from logits, and the comparison with its definition.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod density;
+
 use suanzi::{Cpu, Scalar};
 
 use crate::accuracy::{Ulp, bound32, bound64, ulps};

@@ -142,3 +142,15 @@ pub(crate) fn roughness(a: &[Complex]) -> f64 {
     }
     sum * core::f64::consts::PI.powi(2)
 }
+
+/// The mean of -ln q, by the definition.
+pub(crate) fn loss(map: Map, coefficients: &[f64], values: &[f64], weights: &[f64]) -> f64 {
+    let a = complex(coefficients);
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (&y, &weight) in values.iter().zip(weights) {
+        let (x, slope) = map.place(y);
+        sum -= weight * (density(&a, x).high.ln() + slope.high.ln());
+        total += weight;
+    }
+    sum / total
+}

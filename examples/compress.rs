@@ -1,19 +1,15 @@
-//! Codes quantized numbers with a fitted density, and reads them back: `cargo run --release --example compress
-//! [FILE [STEP]]`.
+//! Codes quantized numbers with a fitted density, and reads them back: `cargo run --release --features
+//! constriction --example compress [FILE [STEP]]`.
 //!
 //! The file has a number a line, which is rounded to a multiple of STEP (0.01 unless given); without a file,
 //! 200 000 samples of a mixture are coded. The fit sees the numbers, the coder the integers: what a decoder
 //! needs beside the message is the coefficients, the domain and the step, some hundred bytes. Both sides make their
 //! own table, by the density of a few numbers, with the same bits.
 
-mod model;
-
 use constriction::stream::queue::{DefaultRangeDecoder, DefaultRangeEncoder};
 use constriction::stream::{Decode as _, Encode as _};
 use suanzi::Cpu;
-use suanzi::density::{Bins, CoderTable, Domain, Fit, FourierDensity, Sample};
-
-use model::Model;
+use suanzi::density::{Bins, CoderModel, CoderTable, Domain, Fit, FourierDensity, Sample};
 
 /// Coefficients of the density.
 const COUNT: usize = 16;
@@ -94,7 +90,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     // Encode here, with whatever this processor has.
     let message: Vec<usize> = integers.iter().map(|&i| (i - least) as usize).collect();
     let table = header.table(Cpu::fused())?;
-    let model = Model::<PRECISION, _>::new(&table).ok_or("another precision")?;
+    let model = CoderModel::<PRECISION, _>::new(&table)?;
     let mut encoder = DefaultRangeEncoder::new();
     encoder.encode_iid_symbols(&message, model)?;
     let words = encoder.into_compressed()?;
@@ -109,7 +105,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
         .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
         .collect();
     let table = header.table(Cpu::scalar())?;
-    let model = Model::<PRECISION, _>::new(&table).ok_or("another precision")?;
+    let model = CoderModel::<PRECISION, _>::new(&table)?;
     let mut decoder = DefaultRangeDecoder::from_compressed(words)?;
     let decoded: Result<Vec<usize>, _> = decoder.decode_iid_symbols(message.len(), model).collect();
     let decoded: Vec<u8> = decoded?
