@@ -204,12 +204,17 @@ pub(super) fn clear<T: Scalar>(part: &mut [T], dim: usize) {
 /// Joins another part into one of the same shape.
 #[inline(never)]
 pub(super) fn join<T: Scalar>(cpu: Cpu, part: &mut [T], other: &[T], dim: usize) {
+    dispatch!(cpu, isa => join_all(isa, part, other, dim));
+}
+
+#[inline(always)]
+fn join_all<S: Isa, T: Scalar>(isa: S, part: &mut [T], other: &[T], dim: usize) {
     for ((values, a), (others, b)) in heads_mut(part, dim).zip(heads(other, dim)) {
         let (x, y) = (Head::read(a), Head::read(b));
         let (reference, f, g) = x.reference.join(y.reference);
         let sum = x.sum * f + y.sum * g;
         Head { reference, sum }.write(a);
-        dispatch!(cpu, isa => add_scaled(isa, values, f, others, g));
+        add_scaled(isa, values, f, others, g);
     }
 }
 

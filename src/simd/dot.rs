@@ -22,6 +22,9 @@ pub(crate) const DOTS: usize = 8;
 /// one native vector leaves of a line of memory is still near for the next.
 const PIECE: usize = 512;
 
+/// Chunks between two looks ahead, where there are several vectors.
+const RUN: usize = 4;
+
 /// Calls `each(i, dot)` with the dot product of `x` and row i, for every row of a matrix; the rows
 /// have the length of `x` and start `stride` elements apart.
 #[inline(always)]
@@ -38,6 +41,10 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
         }
         return;
     }
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut end = [[V::Element::ZERO; LANES]];
+    copy_from([rest], 0, &mut end);
+    let whole = whole.as_chunks::<1>().0;
     let mut first = 0;
     for block in matrix.chunks((DOTS * stride).max(1)) {
         let count = block.len() / stride.max(1);
@@ -49,14 +56,14 @@ pub(crate) fn row_dots<V: Lanes, W: Stored<V::Element>>(
         }
         let dots = tile::<V, W, 1, DOTS>(
             isa,
-            [x],
+            (whole, &end),
             rows,
             x.len(),
             #[inline(always)]
-            |r, at| {
+            |r, at, count| {
                 // Rows of narrow numbers are too short for the processor to run ahead by itself.
                 if W::WIDENS {
-                    prefetch::<V, W>(matrix, (first + DOTS + r) * stride + at, V::LANES);
+                    prefetch::<V, W>(matrix, (first + DOTS + r) * stride + at, count);
                 }
             },
         );
@@ -95,44 +102,43 @@ pub(crate) fn one<T: Scalar, W: Stored<T>>(x: &[T], row: &[W]) -> T {
 }
 
 /// Returns the dot products of the first `len` elements of each of `XS` vectors with each of `ROWS`
-/// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a vector is shorter.
+/// rows, eight in all: that of vector i and row r at `r * XS + i`. NaN if a row is shorter.
 ///
-/// `read(row, element)` is told of each native vector of a row before it is loaded.
+/// The vectors lie side by side in chunks, `[chunk][vector][element]`, so that one address serves all; the last
+/// chunk, if it is not whole, comes apart with zeros. `read(row, element, count)` is told of the elements of a
+/// row before they are loaded.
 #[inline(always)]
 pub(crate) fn tile<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
-    x: [&[V::Element]; XS],
+    (x, x_end): Vectors<'_, V::Element, XS>,
     rows: [&[W]; ROWS],
     len: usize,
-    read: impl Fn(usize, usize),
+    read: impl Fn(usize, usize, usize),
 ) -> [V::Element; DOTS] {
     let mut sums = [[V::Element::ZERO; LANES]; DOTS];
-    let (Some(x), Some(rows)) = (pieces(x, 0, len), pieces(rows, 0, len)) else {
+    let Some(rows) = pieces(rows, 0, len) else {
         return [V::Element::NAN; DOTS];
     };
-    let whole = len - len % LANES;
-    let (mut x_end, mut rows_end) = (
-        [[V::Element::ZERO; LANES]; XS],
-        [[W::default(); LANES]; ROWS],
-    );
+    let mut rows_end = [[W::default(); LANES]; ROWS];
     let mut at = 0;
-    while at < len {
-        let end = (at + PIECE).min(whole);
-        let (x, rows, to) = if at < end {
-            let (Some(x), Some(rows)) = (pieces(x, at, end), pieces(rows, at, end)) else {
-                break;
-            };
-            (chunks(x), chunks(rows), end)
-        } else {
-            copy_from(x, at, &mut x_end);
-            copy_from(rows, at, &mut rows_end);
-            (ones(&x_end), ones(&rows_end), len)
+    for x in x.chunks(PIECE / LANES) {
+        let to = at + x.len() * LANES;
+        let Some(rows) = pieces(rows, at, to) else {
+            break;
         };
-        add::<V, W, XS, ROWS>(isa, x, rows, at..to, &mut sums, &read);
+        add::<V, W, XS, ROWS>(isa, x, chunks(rows), at..to, &mut sums, &read);
         at = to;
+    }
+    if at < len {
+        copy_from(rows, at, &mut rows_end);
+        let x = slice::from_ref(x_end);
+        add::<V, W, XS, ROWS>(isa, x, ones(&rows_end), at..len, &mut sums, &read);
     }
     join::<V>(isa, &mut sums)
 }
+
+/// Vectors side by side in whole chunks, and what is left of them with zeros behind.
+pub(crate) type Vectors<'a, T, const XS: usize> = (&'a [[[T; LANES]; XS]], &'a [[T; LANES]; XS]);
 
 /// Returns the elements `from..to` of each vector, if all have them.
 #[inline(always)]
@@ -180,16 +186,16 @@ fn copy_from<X: Copy, const N: usize>(x: [&[X]; N], from: usize, to: &mut [[X; L
 #[inline(always)]
 fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
     isa: V::Isa,
-    x: [&[[V::Element; LANES]]; XS],
+    x: &[[[V::Element; LANES]; XS]],
     rows: [&[[W; LANES]]; ROWS],
     elements: Range<usize>,
     sums: &mut [[V::Element; LANES]; DOTS],
-    read: &impl Fn(usize, usize),
+    read: &impl Fn(usize, usize, usize),
 ) {
-    let count = x.first().map_or(0, |x| x.len());
-    let (Some(x), Some(rows)) = (pieces(x, 0, count), pieces(rows, 0, count)) else {
+    let Some(rows) = pieces(rows, 0, x.len()) else {
         return;
     };
+    let none = [W::default(); LANES];
     // Columns without elements stay zero.
     let columns = match V::LANES {
         LANES => 1,
@@ -203,23 +209,36 @@ fn add<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
                 *acc = V::load(isa, sums.get(lane..).unwrap_or_default());
             }
         }
-        for c in 0..count {
-            // All there, which the compiler does not see: leaving is cheaper than a value for it.
-            let (Some(x), Some(rows)) = (
-                parts::<V, _, XS>(x, c, column),
-                parts::<V, _, ROWS>(rows, c, column),
-            ) else {
-                break;
-            };
-            let mut v = [V::splat(isa, V::Element::ZERO); XS];
-            for (v, x) in v.iter_mut().zip(x) {
-                *v = V::load(isa, x);
+        let first = elements.start + lane;
+        if XS == 1 {
+            for (c, x) in x.iter().enumerate() {
+                // All there, which the compiler does not see: leaving is cheaper than a value for it.
+                let Some(rows) = parts::<V, _, ROWS>(rows, c, column) else {
+                    break;
+                };
+                for r in 0..ROWS {
+                    read(r, first + c * LANES, V::LANES);
+                }
+                step::<V, W, XS, ROWS>(isa, x, rows, column, &mut acc);
             }
-            for (r, (row, acc)) in rows.iter().zip(acc.chunks_exact_mut(XS)).enumerate() {
-                read(r, elements.start + c * LANES + lane);
-                let w: V = W::load(isa, row);
-                for (acc, &v) in acc.iter_mut().zip(&v) {
-                    *acc = v.mul_add(w, *acc);
+        } else {
+            // Few rows and many sums, whose registers neither leaving nor asking memory may cost.
+            for (i, x) in x.chunks(RUN).enumerate() {
+                if column == 0 {
+                    for r in 0..ROWS {
+                        read(r, first + i * RUN * LANES, RUN * LANES);
+                    }
+                }
+                for (c, x) in x.iter().enumerate() {
+                    let rows = rows.map(
+                        #[inline(always)]
+                        |row| {
+                            let row = row.get(i * RUN + c).unwrap_or(&none);
+                            let mut parts = row.chunks_exact(V::LANES).skip(column);
+                            parts.next().unwrap_or_default()
+                        },
+                    );
+                    step::<V, W, XS, ROWS>(isa, x, rows, column, &mut acc);
                 }
             }
         }
@@ -242,6 +261,28 @@ fn parts<V: Lanes, X, const N: usize>(
         *part = x.get(c)?.chunks_exact(V::LANES).nth(column)?;
     }
     Some(parts)
+}
+
+/// Adds the products of native vector `column` of a chunk of each vector with one of each row.
+#[inline(always)]
+fn step<V: Lanes, W: Stored<V::Element>, const XS: usize, const ROWS: usize>(
+    isa: V::Isa,
+    x: &[[V::Element; LANES]; XS],
+    rows: [&[W]; ROWS],
+    column: usize,
+    acc: &mut [V; DOTS],
+) {
+    let mut v = [V::splat(isa, V::Element::ZERO); XS];
+    for (v, x) in v.iter_mut().zip(x) {
+        let mut parts = x.chunks_exact(V::LANES).skip(column);
+        *v = V::load(isa, parts.next().unwrap_or_default());
+    }
+    for (row, acc) in rows.iter().zip(acc.chunks_exact_mut(XS)) {
+        let w: V = W::load(isa, row);
+        for (acc, &v) in acc.iter_mut().zip(&v) {
+            *acc = v.mul_add(w, *acc);
+        }
+    }
 }
 
 /// Joins the sixteen lanes of each of eight sums: lane j takes j + 8, then j + 4, j + 2, j + 1.
