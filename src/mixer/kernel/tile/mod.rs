@@ -8,7 +8,7 @@
 //! 2. Keys of a block are widened to rows of whole chunks, unless they are such rows already, and values to
 //!    strips of one chunk, so that neither their type nor their place in memory reaches the inner loops.
 //! 3. A dot product has sixteen partial sums (element i belongs to number i mod 16), taken one after
-//!    the other in the order in which the tree joins them. Fused arithmetic takes four at once.
+//!    the other in the order in which the tree joins them. Fused arithmetic has one for each 64 elements.
 //! 4. Scores and weights are `[panel][key][query]`; what no query of a panel sees is left out.
 //!
 //! Twelve accumulators and what feeds them fit the sixteen registers of AVX2: six keys or queries by two
