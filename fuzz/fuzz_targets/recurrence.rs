@@ -266,13 +266,18 @@ fuzz_target!(|input: Input| {
             });
         }
         7 => {
+            let per_head = |at: &Range<usize>| match x.gating % 3 {
+                0 => Gate::Open,
+                1 => Gate::Factor(part(&x.shares, at, heads)),
+                _ => Gate::Log(part(&x.rates, at, heads)),
+            };
             let ridge = vec![1.0; keys];
             let len = Mesa::<f32, Vec<f32>>::state_len(heads, key, value);
             let token = |at: Range<usize>| MesaToken {
                 query: x.keys(&x.query, &at),
                 key: x.keys(&x.key, &at),
                 value: x.values(&at),
-                gate: x.gate(&at),
+                gate: per_head(&at),
                 beta: part(&x.shares, &at, heads),
             };
             streams(

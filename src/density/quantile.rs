@@ -8,7 +8,8 @@
 //! 4. One step of Newton's on the point itself, whose rounding is then the only error left.
 //!
 //! The result is so the number nearest to the exact point, but for ties that are close to within the error of
-//! twice the precision, and does not fall where the probability rises.
+//! twice the precision, and does not fall where the probability rises. Where neighboring numbers are so far apart
+//! that a density changes from one to the next the fourth step would lead astray, and is left out.
 
 use super::Domain;
 use super::double::Double;
@@ -20,6 +21,8 @@ use crate::simd::{Lanes, One, number};
 /// Steps of the search in working precision, and of that in twice the precision.
 const STEPS: usize = 200;
 const EXACT_STEPS: usize = 100;
+/// The units of length from zero up to which the density hardly changes between neighboring numbers.
+const FAR: usize = 1 << 12;
 
 /// Returns the point with probability `u` below and `rest` above, each as a rounded number and what it lacks.
 pub(super) fn quantile<T: Scalar>(
@@ -43,6 +46,11 @@ pub(super) fn quantile<T: Scalar>(
     let distance = refine(isa, series, sign, target, distance);
     let y = number::<T>(domain.at(isa, lane(distance), sign));
 
+    let magnitude = |x: T| if x < T::ZERO { -x } else { x };
+    if magnitude(y) > domain.unit_of_length() * T::from_count(FAR) {
+        return y;
+    }
+
     // One step on the point itself.
     let (exact, sign) = domain.exact_place(isa, lane(y));
     let tail = series.exact_tail(isa, exact, sign);
@@ -53,7 +61,6 @@ pub(super) fn quantile<T: Scalar>(
     let slope = number::<T>(series.density(isa, at)) * number::<T>(place.slope);
     let step = excess / slope;
     let next = if side { y + step } else { y - step };
-    let magnitude = |x: T| if x < T::ZERO { -x } else { x };
     let size = magnitude(y) + domain.unit_of_length();
     if magnitude(step) <= size / T::INTEGERS_FROM * T::from_count(1 << 12) {
         next
