@@ -47,7 +47,8 @@ pub(super) fn quantile<T: Scalar>(
     let y = number::<T>(domain.at(isa, lane(distance), sign));
 
     let magnitude = |x: T| if x < T::ZERO { -x } else { x };
-    if magnitude(y) > domain.unit_of_length() * T::from_count(FAR) {
+    let length = domain.unit_of_length();
+    if magnitude(y) / T::from_count(FAR) > length {
         return y;
     }
 
@@ -61,8 +62,9 @@ pub(super) fn quantile<T: Scalar>(
     let slope = number::<T>(series.density(isa, at)) * number::<T>(place.slope);
     let step = excess / slope;
     let next = if side { y + step } else { y - step };
-    let size = magnitude(y) + domain.unit_of_length();
-    if magnitude(step) <= size / T::INTEGERS_FROM * T::from_count(1 << 12) {
+    // The sum of both may be too great for a number.
+    let near = T::from_count(1 << 12) / T::INTEGERS_FROM;
+    if magnitude(step) <= magnitude(y) * near + length * near {
         next
     } else {
         y
