@@ -63,8 +63,8 @@ pub(super) fn quantile<T: Scalar>(
     let step = excess / slope;
     let next = if side { y + step } else { y - step };
     // The sum of both may be too great for a number.
-    let near = T::from_count(1 << 12) / T::INTEGERS_FROM;
-    if magnitude(step) <= magnitude(y) * near + length * near {
+    let few = T::from_count(1 << 12) / T::INTEGERS_FROM;
+    if magnitude(step) <= magnitude(y) * few + length * few {
         next
     } else {
         y
