@@ -7,7 +7,7 @@ mod reference;
 use accuracy::Ulp;
 use inputs::density::cases;
 use inputs::{Number, Random};
-use suanzi::density::Density1d;
+use suanzi::density::{Density1d, Domain, FourierDensity};
 
 fn quantile_inverts<T: Number>() {
     let mut worst = 0.0_f64;
@@ -76,6 +76,51 @@ fn samples_follow_the_distribution() {
                 "{}: {sample} {quantile}",
                 case.name
             );
+        }
+    }
+}
+
+/// Domains that a number hardly tells from a point, or that reach as far as numbers do.
+#[test]
+fn quantiles_do_not_fall_on_the_narrowest_and_widest_domains() {
+    let small = |bits: u32| (bits >> 8) as f32 / 8_388_608.0 - 1.0;
+    let narrow = [33_353_570, 4_159_111_169, 2_273_771_520, 4_243_586_951].map(small);
+    let wide = [
+        41,
+        3_392_471_808,
+        2_281_701_375,
+        65_315,
+        50_529_027,
+        3_392_471_811,
+    ];
+    let wide = wide.map(f32::from_bits);
+    let number = f32::from_bits;
+    for (domain, a) in [
+        (
+            Domain::half_line(number(1_027_457_730), number(826_096_957)),
+            &narrow[..],
+        ),
+        (
+            Domain::line(number(1_027_457_730), number(826_096_957)),
+            &narrow[..],
+        ),
+        (
+            Domain::circle(number(1_027_457_730), number(826_096_957)),
+            &narrow[..],
+        ),
+        (
+            Domain::interval(number(4_281_763_735), number(1_660_878_848)),
+            &wide[..],
+        ),
+    ] {
+        let storage = vec![0.0; FourierDensity::<f32, Vec<f32>>::storage_len(a.len() / 2)];
+        let density = domain.and_then(|domain| FourierDensity::new(domain, a, storage));
+        let density = density.expect("a density");
+        let mut before = f32::NEG_INFINITY;
+        for i in 0..=64 {
+            let y = density.quantile(i as f32 / 64.0);
+            assert!(y >= before, "{domain:?} falls from {before:e} to {y:e}");
+            before = y;
         }
     }
 }

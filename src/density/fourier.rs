@@ -25,7 +25,8 @@ use crate::{Cpu, Error};
 ///   amplitude's size; [`cumulative`](Density1d::cumulative) of one point is right to the last place, relative to
 ///   itself also where it is small; [`cumulative_into`](Density1d::cumulative_into) has an absolute error of a
 ///   few units. [`quantile`](Density1d::quantile) u has the cumulative u within 4 ULP or half the step to the
-///   neighboring number, whichever is more.
+///   neighboring number, whichever is more; farther from zero than 4096 times the length of the domain it is the
+///   nearest number or, where two are almost as near, the other.
 /// * **Cost:** 4 multiplications and additions a coefficient for a density and for the cumulative of many points;
 ///   the cumulative of one takes about 150, a quantile three to ten of those. `new` takes about 200
 ///   operations for each pair of coefficients.

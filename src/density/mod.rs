@@ -53,8 +53,8 @@ use crate::error::check_len;
 /// A density of one variable with its cumulative distribution and the inverse of that.
 ///
 /// Implementors promise a density that is nowhere negative, a cumulative within \[0, 1\], and a quantile that
-/// does not fall where its argument rises. NaN gives NaN; a quantile outside \[0, 1\] is NaN. The forms `*_into` work on many points, and may round differently from the forms for
-/// one; a refused call writes nothing.
+/// does not fall where its argument rises. NaN gives NaN; a quantile outside \[0, 1\] is NaN. The forms `*_into`
+/// work on many points, and may round differently from the forms for one; a refused call writes nothing.
 pub trait Density1d<T: Copy> {
     /// Returns the density at `y`, zero outside of the domain.
     fn density(&self, y: T) -> T;

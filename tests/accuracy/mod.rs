@@ -663,7 +663,7 @@ pub(crate) const TABLE: &[Row] = &[
         f32_bound: 4.0,
         f64_bound: 4.0,
         unit: "ULP of u, by which the cumulative is off beyond half a step to the next number",
-        note: "it does not fall where u rises",
+        note: "it does not fall where u rises; up to 4096 lengths of the domain from zero",
     },
     Row {
         operation: "Fourier density, probability",
